@@ -1,0 +1,167 @@
+// Package connect is the contract between the engine and the outside: what a connector implements to bring records in
+// or to take results out.
+//
+// A source is a set of splits (files, partitions, ranges), each read in order by one Reader from a position that the
+// engine keeps in its checkpoints. A sink is a set of writers, one for each parallel instance, and one Committer: what
+// the writers have written in an epoch becomes durable in Prepare, invisible still, and visible in Commit, which the
+// engine calls after the epoch is decided and again after a crash, so it must do no harm when repeated.
+//
+// The package is not for jobs: a job uses the connectors made with it.
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Split is a part of a source that is read in order, and resumed, by itself.
+type Split struct {
+	// ID names the split in checkpoints: the same data must have the same ID in every run.
+	ID string
+	// Bytes is the size, for progress displays; 0 when it is not known.
+	Bytes int64
+}
+
+// Source is where records of type T come from. Its methods may be called from several goroutines.
+type Source[T any] interface {
+	// Splits lists all splits that exist now, ordered by ID. It must be an error to find none where the user named
+	// something that must exist.
+	Splits(ctx context.Context) ([]Split, error)
+	// Open returns a reader of one split that goes on after position, which an earlier reader of the split gave, or
+	// starts at the beginning when position is nil.
+	Open(ctx context.Context, split Split, position []byte) (Reader[T], error)
+}
+
+// Discoverer is implemented by sources that find new splits while they run. A source that does not is read to its end.
+type Discoverer interface {
+	// DiscoverEvery returns how often Splits should be called again; 0 means never, and the source ends when its
+	// splits have ended.
+	DiscoverEvery() time.Duration
+}
+
+// Reader reads one split. It is used by one goroutine.
+type Reader[T any] interface {
+	// Read fills records from the front and returns how many it filled. The slots hold zero values or leftovers of earlier
+	// records: every field must be set. Strings may share one allocation for a batch, but their memory must not be used again.
+	// It returns io.EOF (with 0 records) when the split has ended, and 0, nil when there is nothing more now but may
+	// be later. Records read before an error is met are returned first, the error by the next call.
+	Read(ctx context.Context, records []T) (int, error)
+	// Position returns the position after the last record that Read returned. The engine keeps the bytes.
+	Position() []byte
+	// Where describes the place of record i of the last Read, for error messages: "flights.csv:17".
+	Where(i int) string
+	// BytesRead returns how much of Split.Bytes has been consumed.
+	BytesRead() int64
+	// Close releases the reader.
+	Close() error
+}
+
+// Guarantee is what a sink can promise about the records that it is given.
+type Guarantee uint8
+
+// The guarantees of a sink.
+const (
+	// AtLeastOnce sinks write through: after a crash the records of the last epoch may come again.
+	AtLeastOnce Guarantee = iota + 1
+	// ExactlyOnce sinks show the records of an epoch when the epoch is decided, once.
+	ExactlyOnce
+)
+
+// String returns the guarantee in words.
+func (g Guarantee) String() string {
+	switch g {
+	case AtLeastOnce:
+		return "at least once"
+	case ExactlyOnce:
+		return "exactly once"
+	}
+	return fmt.Sprintf("Guarantee(%d)", uint8(g))
+}
+
+// SinkInfo tells a writer or committer who it is.
+type SinkInfo struct {
+	// Job and Operator are the stable ids.
+	Job, Operator string
+	// Subtask is the number of this writer, from 0 to Parallelism-1. It is 0 for a committer.
+	Subtask, Parallelism int
+	// Term grows by one with every start of the job, so names made from it are not those of an earlier, perhaps
+	// still dying, start.
+	Term uint64
+	// Epoch is the last decided epoch; 0 before the first.
+	Epoch uint64
+}
+
+// Sink is where records of type T go.
+type Sink[T any] interface {
+	// Guarantee says what the sink can promise.
+	Guarantee() Guarantee
+	// Open returns the writer of one parallel instance.
+	Open(ctx context.Context, info SinkInfo) (Writer[T], error)
+	// OpenCommitter returns the committer of the sink, or nil for a sink that only writes through.
+	OpenCommitter(ctx context.Context, info SinkInfo) (Committer, error)
+}
+
+// Writer takes the records of one parallel instance. It is used by one goroutine, except for what Prepare returns.
+type Writer[T any] interface {
+	// Write takes records; it must not keep the slice.
+	Write(ctx context.Context, records []T) error
+	// Prepare ends the epoch for this writer: later records belong to the next one. The returned function, called
+	// from another goroutine and at most once, makes what was written durable and invisible, and returns what Commit needs to
+	// make it visible; nil when there is nothing to commit. A nil function means the same.
+	Prepare(ctx context.Context, epoch uint64) (Finish, error)
+	// Flush pushes buffered records of a write-through sink out; others may do nothing.
+	Flush(ctx context.Context) error
+	// Close releases the writer. What was written since the last Prepare is forgotten.
+	Close() error
+}
+
+// Finish completes a Prepare and returns the committable.
+type Finish func(ctx context.Context) (committable []byte, err error)
+
+// Committer makes decided epochs visible. It is used by one goroutine.
+type Committer interface {
+	// Recover is called once, before any writer is opened, with the committables of the restored checkpoint (none at
+	// a first start) and the restored epoch. It commits them, removes what was prepared but never decided, and deals with
+	// output of later epochs, which exists only when a damaged checkpoint made the engine fall back to an earlier one.
+	// What it had to do beyond committing is returned as notes for the log.
+	Recover(ctx context.Context, epoch uint64, committables [][]byte) (notes []string, err error)
+	// Commit makes the committables of the epoch visible. Repeating it does no harm.
+	Commit(ctx context.Context, epoch uint64, committables [][]byte) error
+	// Close releases the committer.
+	Close() error
+}
+
+// Checker is implemented by sources and sinks that can find mistakes in their options before anything runs.
+type Checker interface {
+	// Check returns all mistakes, joined.
+	Check() error
+}
+
+// RecordError is a record that could not be read or used, and where it stands.
+type RecordError struct {
+	// Where is the place: file and line, and column where known.
+	Where string
+	// Column is the name of the column or field, if one is to blame.
+	Column string
+	// Err is the reason.
+	Err error
+}
+
+// Error says where, which column, why.
+func (e *RecordError) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("%s: %v", e.Where, e.Err)
+	}
+	return fmt.Sprintf("%s: column %q: %v", e.Where, e.Column, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// ErrRetry marks errors that may go away by themselves: the engine may restart the job from its last checkpoint.
+var ErrRetry = errors.New("may succeed when tried again")
+
+// Retryable marks err as one that may go away by itself.
+func Retryable(err error) error { return fmt.Errorf("%w (%w)", err, ErrRetry) }

@@ -1,0 +1,3 @@
+module github.com/millrace-stream/millrace
+
+go 1.27.0
