@@ -10,13 +10,13 @@ import (
 	"github.com/cockroachdb/datadriven"
 )
 
-// TestScenarios runs the files in testdata. A graph is written one node on a line, its number of line being its place in the job:
+// TestScenarios runs the files in testdata/scenarios. A graph is written one node on a line, its number of line being its place in the job:
 //
 //	id kind [state] [x4] [key=type] [error=text] [< producer[/side][@port][+keyed] ...]
 //
 // Producers are given by id or, when it is a number, by index; _ is an empty id or kind.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
 		var g *Graph
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			parallelism, groups := 1, 128
