@@ -1,0 +1,158 @@
+package keyed
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// slot is one place of a table. meta is 0 when the slot is empty; otherwise its upper 16 bits are the stamp of the epoch in which
+// the entry last changed (1..65535) and its lower 48 bits are those of the hash.
+type slot[K comparable, V any] struct {
+	meta  uint64
+	key   K
+	value V
+}
+
+const (
+	hashBits = 48
+	hashMask = 1<<hashBits - 1
+	// stamps is the number of different stamps. Stamp 0 would make an entry look empty, so they run from 1.
+	stamps   = 1<<16 - 1
+	minSlots = 8
+)
+
+// stampOf returns the stamp of an epoch sequence number, at its place in meta.
+//
+// Stamps repeat after 65535 epochs. An entry counts as changed when its age, (frozen - changed) mod 65535, is below the number of
+// epochs since the last durable one. The age computed is never above the true age, so an old entry may look young, which writes
+// it once more than needed. An entry that did change has a true age below that number; while the number is below 65535 the
+// computed age equals the true one, and from 65535 on every entry is written (see frozen.window). So no change is missed.
+func stampOf(seq uint64) uint64 { return (seq%stamps + 1) << hashBits }
+
+// limitOf returns how many entries n slots may hold: load 5/8.
+func limitOf(n int) int { return n * 5 / 8 }
+
+// block is the memory of one table. refs counts who holds it: the table, and every frozen part that still has to read it.
+//
+// Owner and writer share blocks without locks on this argument:
+//
+//  1. Only the owner writes slots, and only in a block that a table of its holds; only the owner adds references (in Freeze).
+//  2. A writer reads slots only between Freeze, which it happens after, and its own refs.Add(-1).
+//  3. Before the first write of an epoch to a table, the owner loads refs. If it reads 1, every writer's decrement came before
+//     the load in the order of atomic operations, hence all its reads came before the write that follows; and no reference can
+//     be added until the owner itself freezes again. If it reads more, the owner copies the slots (reading beside a reader) into
+//     another block, writes there, and lets go of the old one, which nobody writes any more.
+//  4. A block is recycled by whoever brings refs to 0. Then nobody holds it, and the pool's mutex orders the clearing before the
+//     next use.
+//
+// Between two Freezes refs can only sink, so one check per table and epoch is enough.
+type block[K comparable, V any] struct {
+	slots []slot[K, V]
+	refs  atomic.Int32
+}
+
+// pool keeps cleared blocks for reuse, by size. Owner and writers use it.
+type pool[K comparable, V any] struct {
+	mu      sync.Mutex
+	free    [48][]*block[K, V]
+	held    int // slots in free
+	live    int // slots in blocks that tables hold
+	scratch []*scratch[K, V]
+	parts   [][]part[K, V]
+}
+
+// get returns an empty block of n slots (a power of two) that the caller holds for a table.
+func (p *pool[K, V]) get(n int) *block[K, V] {
+	class := bits.TrailingZeros(uint(n))
+	p.mu.Lock()
+	p.live += n
+	if l := len(p.free[class]); l > 0 {
+		b := p.free[class][l-1]
+		p.free[class][l-1] = nil
+		p.free[class] = p.free[class][:l-1]
+		p.held -= n
+		p.mu.Unlock()
+		b.refs.Store(1)
+		return b
+	}
+	p.mu.Unlock()
+	b := &block[K, V]{slots: make([]slot[K, V], n)}
+	b.refs.Store(1)
+	return b
+}
+
+// leave ends the hold of a table.
+func (p *pool[K, V]) leave(b *block[K, V]) {
+	p.mu.Lock()
+	p.live -= len(b.slots)
+	p.mu.Unlock()
+	p.release(b)
+}
+
+// release ends one hold. The last one clears the block and keeps it, as long as what is kept stays below half of what is in use
+// (plus a little): then memory is bounded by the live tables.
+func (p *pool[K, V]) release(b *block[K, V]) {
+	if b.refs.Add(-1) != 0 {
+		return
+	}
+	n := len(b.slots)
+	p.mu.Lock()
+	keep := p.held+n <= p.live/2+1<<12
+	if keep {
+		p.held += n
+	}
+	p.mu.Unlock()
+	if !keep {
+		return
+	}
+	clear(b.slots)
+	class := bits.TrailingZeros(uint(n))
+	p.mu.Lock()
+	p.free[class] = append(p.free[class], b)
+	p.mu.Unlock()
+}
+
+// takeScratch returns working memory for sorting and encoding.
+func (p *pool[K, V]) takeScratch() *scratch[K, V] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := len(p.scratch); l > 0 {
+		sc := p.scratch[l-1]
+		p.scratch = p.scratch[:l-1]
+		return sc
+	}
+	return &scratch[K, V]{}
+}
+
+// giveScratch takes it back.
+func (p *pool[K, V]) giveScratch(sc *scratch[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.scratch) < 2 {
+		p.scratch = append(p.scratch, sc)
+	}
+}
+
+// takeParts returns an empty list of parts.
+func (p *pool[K, V]) takeParts() []part[K, V] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := len(p.parts); l > 0 {
+		ps := p.parts[l-1]
+		p.parts[l-1] = nil
+		p.parts = p.parts[:l-1]
+		return ps
+	}
+	return nil
+}
+
+// giveParts takes a list back.
+func (p *pool[K, V]) giveParts(ps []part[K, V]) {
+	clear(ps)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.parts) < 2 {
+		p.parts = append(p.parts, ps[:0])
+	}
+}

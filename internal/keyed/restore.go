@@ -1,0 +1,186 @@
+package keyed
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-stream/millrace/internal/snapshot"
+)
+
+// restoredSeq is the epoch of restored entries; the first new one is the next.
+const restoredSeq = 1
+
+var errUsed = errors.New("the space was used or restored before; restore into a new one")
+
+// restorer implements snapshot.Visitor.
+type restorer[K comparable, V any] struct {
+	space *Space[K, V]
+	err   error
+	// prev is the span and key of the last entry, for telling where one file of the chain ends and the next begins.
+	group int
+	span  int64
+	prev  []byte
+}
+
+// Restore returns what loads the entries of the groups [Lo, Hi) from a chain of files, written at any parallelism; what it says about
+// other groups is passed over. It comes before anything else is done with the Space. Afterwards nothing counts as changed.
+//
+// The calls fail when an entry cannot be decoded, has bytes left over, or stands in a group that its key does not belong to.
+func (s *Space[K, V]) Restore() snapshot.Visitor {
+	r := &restorer[K, V]{space: s, group: -1}
+	if s.seq != 1 || s.base != 0 || len(s.panes) > 0 {
+		r.err = errUsed
+		return r
+	}
+	s.base = restoredSeq
+	s.setEpoch(restoredSeq + 1)
+	for g := range s.chains {
+		s.chains[g].full = true
+	}
+	return r
+}
+
+// index returns the index of a group, or false when another subtask owns it.
+func (r *restorer[K, V]) index(group int) (int, bool, error) {
+	cfg := &r.space.cfg
+	if r.err != nil {
+		return 0, false, r.fail(group, r.err)
+	}
+	if group < 0 || group >= cfg.Groups {
+		return 0, false, r.fail(group, fmt.Errorf("no such key group, the job has %d", cfg.Groups))
+	}
+	return group - cfg.Lo, group >= cfg.Lo && group < cfg.Hi, nil
+}
+
+// fail says where restoring failed.
+func (r *restorer[K, V]) fail(group int, err error) error {
+	return fmt.Errorf("keyed: restore %s/%s group %d: %w", r.space.cfg.Operator, r.space.cfg.State, group, err)
+}
+
+// Reset implements snapshot.Visitor.
+func (r *restorer[K, V]) Reset(group int) error {
+	g, mine, err := r.index(group)
+	if err != nil || !mine {
+		return err
+	}
+	s := r.space
+	for i := len(s.panes) - 1; i >= 0; i-- {
+		r.vacate(i, g)
+	}
+	s.chains[g] = chain{full: true, files: 1}
+	r.group = -1
+	return nil
+}
+
+// Drop implements snapshot.Visitor.
+func (r *restorer[K, V]) Drop(group int, span int64) error {
+	g, mine, err := r.index(group)
+	if err != nil || !mine {
+		return err
+	}
+	if i, ok := r.space.find(span); ok {
+		r.vacate(i, g)
+	}
+	return nil
+}
+
+// vacate empties the table of a group in pane i, and takes the pane away when that was its last entry.
+func (r *restorer[K, V]) vacate(i, g int) {
+	s := r.space
+	p := s.panes[i]
+	p.count -= p.tables[g].count
+	s.vacate(&p.tables[g])
+	if p.count == 0 {
+		s.unlink(i)
+	}
+}
+
+// Put implements snapshot.Visitor.
+func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
+	g, mine, err := r.index(group)
+	if err != nil || !mine {
+		return err
+	}
+	s := r.space
+	k, hash, err := r.decodeKey(group, key)
+	if err != nil {
+		return err
+	}
+	var v V
+	rest, err := s.cfg.Value.Decode(value, &v)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes left over", len(rest))
+	}
+	if err != nil {
+		return r.fail(group, fmt.Errorf("decode value of %d bytes: %w", len(value), err))
+	}
+	r.follow(g, group, span, key)
+	p := s.Ensure(span)
+	s.setEpoch(restoredSeq)
+	slot, _ := p.Upsert(&k, hash)
+	*slot = v
+	p.tables[g].known = true
+	s.setEpoch(restoredSeq + 1)
+	return nil
+}
+
+// Delete implements snapshot.Visitor.
+func (r *restorer[K, V]) Delete(group int, span int64, key []byte) error {
+	g, mine, err := r.index(group)
+	if err != nil || !mine {
+		return err
+	}
+	s := r.space
+	k, hash, err := r.decodeKey(group, key)
+	if err != nil {
+		return err
+	}
+	r.follow(g, group, span, key)
+	i, ok := s.find(span)
+	if !ok {
+		return nil
+	}
+	p := s.panes[i]
+	t := &p.tables[g]
+	if at := search(t.slots, &k, hash); at >= 0 {
+		p.remove(t, at)
+	}
+	if p.count == 0 {
+		s.unlink(i)
+	}
+	return nil
+}
+
+// decodeKey decodes a key and checks that it belongs to the group.
+func (r *restorer[K, V]) decodeKey(group int, key []byte) (k K, hash uint64, err error) {
+	cfg := &r.space.cfg
+	rest, err := cfg.Key.Decode(key, &k)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes left over", len(rest))
+	}
+	if err != nil {
+		return k, 0, r.fail(group, fmt.Errorf("decode key %x: %w", key, err))
+	}
+	hash = cfg.Key.Hash(&k)
+	if got := Group(hash, cfg.Groups); got != group {
+		return k, 0, r.fail(group, fmt.Errorf("key %x belongs to group %d: the file is damaged, or was written with another number of groups", key, got))
+	}
+	return k, hash, nil
+}
+
+// follow counts the length of the chain. Within a file the entries of a group rise; one that does not begins the next file.
+func (r *restorer[K, V]) follow(g, group int, span int64, key []byte) {
+	c := &r.space.chains[g]
+	if c.files == 0 {
+		c.files = 1
+	}
+	if r.group == group && (span < r.span || span == r.span && bytes.Compare(key, r.prev) <= 0) {
+		c.files++
+	}
+	if c.files > 1 {
+		c.entries++
+	}
+	r.group, r.span = group, span
+	r.prev = append(r.prev[:0], key...)
+}

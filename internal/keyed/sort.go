@@ -1,0 +1,131 @@
+package keyed
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/millrace-stream/millrace/codec"
+)
+
+// item stands for an entry while it is sorted: no pointers, so moving it costs no write barrier.
+type item struct {
+	// order is codec.Key.Uint, or the first eight bytes of the encoded key.
+	order uint64
+	table uint32
+	slot  uint32
+}
+
+// scratch is working memory for sorting and encoding.
+type scratch[K comparable, V any] struct {
+	key    *codec.Key[K]
+	tables [][]slot[K, V]
+	items  []item
+	spare  []item
+	gone   []deleted[K]
+	kbuf   []byte
+	vbuf   []byte
+}
+
+// begin starts a new list of entries.
+func (sc *scratch[K, V]) begin(key *codec.Key[K]) {
+	sc.key = key
+	sc.tables, sc.items, sc.gone = sc.tables[:0], sc.items[:0], sc.gone[:0]
+}
+
+// end lets go of the tables and of what deleted keys point to.
+func (sc *scratch[K, V]) end() {
+	clear(sc.tables)
+	clear(sc.gone)
+}
+
+// add appends the entries of a table that pick accepts, or all of them when pick is nil.
+func (sc *scratch[K, V]) add(slots []slot[K, V], pick func(meta uint64) bool) {
+	n := uint32(len(sc.tables))
+	sc.tables = append(sc.tables, slots)
+	number := sc.key.Uint
+	for i := range slots {
+		sl := &slots[i]
+		if sl.meta == 0 || pick != nil && !pick(sl.meta) {
+			continue
+		}
+		var order uint64
+		if number != nil {
+			order = number(&sl.key)
+		} else {
+			order = sc.prefix(&sl.key)
+		}
+		sc.items = append(sc.items, item{order: order, table: n, slot: uint32(i)})
+	}
+}
+
+// prefix returns the first eight bytes of the encoded key as a number, filled up with zeros. Where two of them differ, the keys are
+// in the same order; where they are equal, the whole keys decide.
+func (sc *scratch[K, V]) prefix(k *K) uint64 {
+	sc.kbuf = sc.key.Append(sc.kbuf[:0], k)
+	if len(sc.kbuf) >= 8 {
+		return binary.BigEndian.Uint64(sc.kbuf)
+	}
+	var b [8]byte
+	copy(b[:], sc.kbuf)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// at returns the key of an item.
+func (sc *scratch[K, V]) at(it item) *K { return &sc.tables[it.table][it.slot].key }
+
+// sort brings items into the order of encoded keys.
+func (sc *scratch[K, V]) sort() {
+	const few = 192 // below, counting costs more than comparing
+	if len(sc.items) < few {
+		slices.SortFunc(sc.items, func(a, b item) int { return cmp.Compare(a.order, b.order) })
+	} else {
+		if cap(sc.spare) < len(sc.items) {
+			sc.spare = make([]item, cap(sc.items))
+		}
+		sc.items, sc.spare = radix(sc.items, sc.spare[:len(sc.items)])
+	}
+	if sc.key.Uint != nil {
+		return
+	}
+	for i := 0; i < len(sc.items); {
+		j := i + 1
+		for j < len(sc.items) && sc.items[j].order == sc.items[i].order {
+			j++
+		}
+		if j-i > 1 {
+			slices.SortFunc(sc.items[i:j], func(a, b item) int { return sc.key.Compare(sc.at(a), sc.at(b)) })
+		}
+		i = j
+	}
+}
+
+// radix sorts by order, byte by byte from the lowest, leaving out bytes in which all items agree. It returns the sorted slice and
+// the other one.
+func radix(items, spare []item) (sorted, other []item) {
+	var counts [8][256]uint32
+	for i := range items {
+		o := items[i].order
+		for b := range counts {
+			counts[b][byte(o>>(8*b))]++
+		}
+	}
+	for b := range counts {
+		c := &counts[b]
+		if c[byte(items[0].order>>(8*b))] == uint32(len(items)) {
+			continue
+		}
+		sum := uint32(0)
+		for i, n := range c {
+			c[i] = sum
+			sum += n
+		}
+		for i := range items {
+			d := byte(items[i].order >> (8 * b))
+			spare[c[d]] = items[i]
+			c[d]++
+		}
+		items, spare = spare, items
+	}
+	return items, spare
+}

@@ -1,0 +1,159 @@
+package keyed
+
+import (
+	"slices"
+
+	"github.com/millrace-stream/millrace/codec"
+)
+
+const codecFlat = codec.Flat
+
+// maxSpare bounds the dropped panes whose tables are kept for the next ones. Windows rarely close more than a few at a time.
+const maxSpare = 4
+
+// Config describes a Space.
+type Config[K comparable, V any] struct {
+	// Operator and State name the sections in snapshots.
+	Operator, State string
+	// Key and Value may be used by the owner and by a background writer at the same time.
+	Key   *codec.Key[K]
+	Value codec.Codec[V]
+	// Layout is that of keys and values together, whichever reaches further.
+	Layout codec.Layout
+	// Groups is the number of key groups of the job; this Space holds those in [Lo, Hi).
+	Groups, Lo, Hi int
+}
+
+// Space is one named state of one subtask: a table per key group and span.
+type Space[K comparable, V any] struct {
+	// Read for every record.
+	seq    uint64 // number of the current epoch in this process, rising from 1
+	stamp  uint64 // stampOf(seq)
+	groups uint64
+	lo     int
+	clone  func(*K)
+
+	cfg   Config[K, V]
+	panes []*Pane[K, V] // by rising span
+	last  *Pane[K, V]   // the one asked for last
+	spare []*Pane[K, V]
+	pool  pool[K, V]
+
+	base     uint64 // the last durable epoch, as seq; 0 when there is none
+	chains   []chain
+	plans    []*plan
+	cursor   int // the group at which the search for full rewrites goes on
+	unsealed *frozen[K, V]
+	gone     []int64
+}
+
+// New returns an empty Space.
+func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
+	s := &Space[K, V]{cfg: cfg, groups: uint64(cfg.Groups), lo: cfg.Lo, clone: cfg.Key.Clone}
+	s.setEpoch(1)
+	s.chains = make([]chain, cfg.Hi-cfg.Lo)
+	return s
+}
+
+// setEpoch sets the number of the current epoch.
+func (s *Space[K, V]) setEpoch(seq uint64) { s.seq, s.stamp = seq, stampOf(seq) }
+
+// find returns the place of a span in panes, and whether it is there.
+func (s *Space[K, V]) find(span int64) (int, bool) {
+	lo, hi := 0, len(s.panes)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if s.panes[mid].span < span {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(s.panes) && s.panes[lo].span == span
+}
+
+// Pane returns the pane of a span, or nil.
+func (s *Space[K, V]) Pane(span int64) *Pane[K, V] {
+	if s.last != nil && s.last.span == span {
+		return s.last
+	}
+	i, ok := s.find(span)
+	if !ok {
+		return nil
+	}
+	s.last = s.panes[i]
+	return s.last
+}
+
+// Ensure returns the pane of a span and makes it when there is none. A pane without entries is not part of snapshots.
+func (s *Space[K, V]) Ensure(span int64) *Pane[K, V] {
+	if p := s.Pane(span); p != nil {
+		return p
+	}
+	i, _ := s.find(span)
+	var p *Pane[K, V]
+	if n := len(s.spare); n > 0 {
+		p = s.spare[n-1]
+		s.spare = s.spare[:n-1]
+	} else {
+		p = &Pane[K, V]{space: s, tables: make([]table[K, V], s.cfg.Hi-s.cfg.Lo)}
+	}
+	p.span = span
+	s.panes = slices.Insert(s.panes, i, p)
+	s.last = p
+	return p
+}
+
+// Drop removes a span with all its entries. The pane must not be used any more. A span that is not there is left alone.
+func (s *Space[K, V]) Drop(span int64) {
+	i, ok := s.find(span)
+	if !ok {
+		return
+	}
+	p := s.panes[i]
+	for g := range p.tables {
+		if p.tables[g].known {
+			s.noteDropped(&s.chains[g], span)
+		}
+	}
+	s.unlink(i)
+}
+
+// unlink takes pane i away and keeps its tables for the next one.
+func (s *Space[K, V]) unlink(i int) {
+	p := s.panes[i]
+	for g := range p.tables {
+		s.vacate(&p.tables[g])
+	}
+	p.count = 0
+	s.panes = slices.Delete(s.panes, i, i+1)
+	s.last = nil
+	if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, p)
+		return
+	}
+	for g := range p.tables {
+		if b := p.tables[g].blk; b != nil {
+			s.pool.leave(b)
+		}
+		p.tables[g] = table[K, V]{}
+	}
+}
+
+// Spans returns the spans of all panes in rising order.
+func (s *Space[K, V]) Spans() []int64 {
+	spans := make([]int64, len(s.panes))
+	for i, p := range s.panes {
+		spans[i] = p.span
+	}
+	return spans
+}
+
+// Len returns the number of entries in all panes.
+func (s *Space[K, V]) Len() int {
+	n := 0
+	for _, p := range s.panes {
+		n += p.count
+	}
+	return n
+}
