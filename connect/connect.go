@@ -97,8 +97,8 @@ type SinkInfo struct {
 type Sink[T any] interface {
 	// Guarantee says what the sink can promise.
 	Guarantee() Guarantee
-	// Open returns the writer of one parallel instance.
-	Open(ctx context.Context, info SinkInfo) (Writer[T], error)
+	// OpenWriter returns the writer of one parallel instance.
+	OpenWriter(ctx context.Context, info SinkInfo) (Writer[T], error)
 	// OpenCommitter returns the committer of the sink, or nil for a sink that only writes through.
 	OpenCommitter(ctx context.Context, info SinkInfo) (Committer, error)
 }
