@@ -147,7 +147,7 @@ const (
 // Barrier separates epoch Epoch from the next.
 type Barrier struct {
 	Epoch uint64
-	// Final says that no element follows: the job ends with this epoch.
+	// Final says that no record follows: the job ends with this epoch. Should it fail, another final barrier follows.
 	Final bool
 }
 

@@ -189,3 +189,13 @@ func (m *Manifest) checkStrings() error {
 	}
 	return err
 }
+
+// Operator returns the part of an operator, or nil.
+func (m *Manifest) Operator(id string) *OperatorState {
+	for i := range m.Operators {
+		if m.Operators[i].ID == id {
+			return &m.Operators[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package millrace
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/millrace-stream/millrace/internal/engine"
+	"github.com/millrace-stream/millrace/internal/exchange"
+)
+
+// Config says how a job runs. The zero value is usable: it keeps no checkpoints, so a run that is killed starts anew.
+type Config struct {
+	// Parallelism is the number of subtasks of each operator; 0 means one for each CPU that the process may use. It may
+	// change from run to run.
+	Parallelism int
+	// KeyGroups is the number of parts into which keys are hashed, the most that Parallelism can be; 0 means 128. It is fixed at the
+	// first start of a job.
+	KeyGroups int
+	// Checkpoint says where and how often checkpoints are taken.
+	Checkpoint CheckpointConfig
+	// Restart says what happens after failures that may go away by themselves.
+	Restart RestartConfig
+	// Linger is the longest time for which a record waits for its batch to fill, under load; without load it does not
+	// wait. 0 means 2 ms.
+	Linger time.Duration
+	// BufferRecords and BufferBytes bound what waits between two tasks; 0 means 4096 records and 4 MiB. Either may be exceeded by one batch.
+	BufferRecords, BufferBytes int
+	// StopTimeout is how long the last epoch may take when the context of Run is done; 0 means 30 s.
+	StopTimeout time.Duration
+	// Log receives what happens to the job; nil means slog.Default().
+	Log *slog.Logger
+	// Observe, if not nil, is called about every ObserveEvery (0 means 200 ms) while the job runs, and once at its end. It
+	// must return soon: epochs wait for it.
+	Observe      func(Status)
+	ObserveEvery time.Duration
+}
+
+// CheckpointConfig says where and how often checkpoints are taken.
+type CheckpointConfig struct {
+	// Dir is a local directory. The job keeps its checkpoints in a folder of its name in it. Empty keeps none.
+	Dir string
+	// Interval is the time from one epoch to the next, and so about the time from a result to its visibility in an
+	// exactly-once sink; 0 means 1 s.
+	Interval time.Duration
+	// EveryRecords, if not 0, also begins an epoch after so many records of a source's subtask, which waits for it: it
+	// bounds how many records are read again after a crash, and costs throughput when small.
+	EveryRecords int64
+	// Timeout is how long an epoch may take until it is given up; 0 means 10 minutes.
+	Timeout time.Duration
+	// TolerateFailures is how many epochs in a row may fail, on a full disk for example, before the job does. What they held
+	// becomes part of the next one. 0 means none.
+	TolerateFailures int
+	// Keep is how many checkpoints are kept; 0 means 2. With more, more damage can be survived.
+	Keep int
+	// Compress compresses checkpoint files with zstd.
+	Compress bool
+}
+
+// RestartConfig says what happens after failures that may go away by themselves. Errors in data or functions never do.
+type RestartConfig struct {
+	// Attempts is how often the job is started again without a new checkpoint in between; 0 means never.
+	Attempts int
+	// Backoff is the wait before the first restart, doubled each time up to MaxBackoff; 0 means 100 ms and 30 s.
+	Backoff, MaxBackoff time.Duration
+}
+
+// Status is how far a job has come. Counts go on over restarts.
+type Status struct {
+	// In counts records read from sources, Out records given to sinks.
+	In, Out int64
+	// Late counts records that came too late for all windows of an operator; LateWindows counts the windows that missed them.
+	Late, LateWindows int64
+	// Filtered counts records that filters left out.
+	Filtered int64
+	// BytesRead and BytesTotal are those of the splits, as far as their sizes are known.
+	BytesRead, BytesTotal int64
+	// Watermark is the smallest of the sources; zero before the first. EventTime is the newest seen.
+	Watermark, EventTime time.Time
+	// InputEnded says that all sources have been read to their end.
+	InputEnded bool
+	// OpenWindows is the number of windows and sessions held, counted per subtask.
+	OpenWindows int64
+	// Epoch is the newest that is decided; EpochTime is how long it took.
+	Epoch     uint64
+	EpochTime time.Duration
+	// Epochs counts decided epochs, FailedEpochs those given up in this run.
+	Epochs, FailedEpochs int64
+	// Restarts counts the starts from a checkpoint.
+	Restarts int
+	// Elapsed and InRun are the time and the records read in this run.
+	Elapsed time.Duration
+	InRun   int64
+	// Operators is the ledger.
+	Operators []OperatorStatus
+	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
+	Ended, Finished bool
+}
+
+// OperatorStatus is the ledger of one operator, over all subtasks and restarts.
+type OperatorStatus = engine.OperatorStatus
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if c.Parallelism == 0 {
+		c.Parallelism = runtime.GOMAXPROCS(0)
+	}
+	if c.KeyGroups == 0 {
+		c.KeyGroups = 128
+	}
+	set(&c.Checkpoint.Interval, time.Second)
+	set(&c.Checkpoint.Timeout, 10*time.Minute)
+	if c.Checkpoint.Keep == 0 {
+		c.Checkpoint.Keep = 2
+	}
+	set(&c.Restart.Backoff, 100*time.Millisecond)
+	set(&c.Restart.MaxBackoff, 30*time.Second)
+	set(&c.Linger, 2*time.Millisecond)
+	if c.BufferRecords == 0 {
+		c.BufferRecords = 4096
+	}
+	if c.BufferBytes == 0 {
+		c.BufferBytes = 4 << 20
+	}
+	set(&c.StopTimeout, 30*time.Second)
+	set(&c.ObserveEvery, 200*time.Millisecond)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// maxKeyGroups is the limit of the checkpoint format.
+const maxKeyGroups = 1 << 15
+
+// Validate returns all wrong values at once, or nil. Run calls it.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("millrace: config: "+format, args...)) }
+	if c.KeyGroups < 1 || c.KeyGroups > maxKeyGroups {
+		wrong("KeyGroups is %d: it must be from 1 to %d", c.KeyGroups, maxKeyGroups)
+	}
+	if c.Parallelism < 1 || c.Parallelism > c.KeyGroups {
+		wrong("Parallelism is %d: it must be from 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	}
+	k := c.Checkpoint
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Checkpoint.Interval", k.Interval},
+		{"Checkpoint.Timeout", k.Timeout},
+		{"Restart.Backoff", c.Restart.Backoff},
+		{"Restart.MaxBackoff", c.Restart.MaxBackoff},
+		{"Linger", c.Linger},
+		{"StopTimeout", c.StopTimeout},
+		{"ObserveEvery", c.ObserveEvery},
+	} {
+		if d.value < 0 {
+			wrong("%s is %v: it must not be negative", d.name, d.value)
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"Checkpoint.EveryRecords", k.EveryRecords},
+		{"Checkpoint.TolerateFailures", int64(k.TolerateFailures)},
+		{"Checkpoint.Keep", int64(k.Keep)},
+		{"Restart.Attempts", int64(c.Restart.Attempts)},
+		{"BufferRecords", int64(c.BufferRecords)},
+		{"BufferBytes", int64(c.BufferBytes)},
+	} {
+		if n.value < 0 {
+			wrong("%s is %d: it must not be negative", n.name, n.value)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// engine turns a valid config with defaults into that of the engine.
+func (c Config) engine(j *Job) engine.Config {
+	k := c.Checkpoint
+	e := engine.Config{
+		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups,
+		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, Records: k.EveryRecords, Timeout: k.Timeout,
+		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
+		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},
+		StopTimeout: c.StopTimeout, Restarts: c.Restart.Attempts, Backoff: c.Restart.Backoff, MaxBackoff: c.Restart.MaxBackoff,
+		Log: c.Log, ReportEvery: c.ObserveEvery,
+	}
+	if c.Observe != nil {
+		e.Report = func(s engine.Status) { c.Observe(status(s)) }
+	}
+	return e
+}

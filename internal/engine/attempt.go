@@ -1,0 +1,417 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/epoch"
+	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
+	"github.com/millrace-stream/millrace/internal/snapshot"
+	"github.com/millrace-stream/millrace/internal/task"
+)
+
+// attempt is one start of a job: from the restore of a checkpoint to the end or the first failure. Its methods are called
+// by the goroutine of Run, which is the coordinator, except for those that write.
+type attempt struct {
+	*runner
+	mail  *mailbox
+	group *task.Group
+	tasks []*taskRun
+
+	manifest *snapshot.Manifest // restored or last published
+	base     uint64             // the restored epoch
+	// decidedBefore counts the epochs decided before this attempt.
+	decidedBefore int64
+	coord    *epoch.Coordinator
+	commits  map[string]connect.Committer // by sink id
+	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
+	acks  map[int]*cut
+	carry map[string][][]byte
+
+	triggered time.Time
+	epochTime time.Duration
+	epochs    int64
+	failed    int64
+	// progressed says that this attempt has decided an epoch.
+	progressed bool
+	stopping   bool
+	stopBy     time.Time
+	outcome    epoch.Outcome
+	failure    error
+	lister     *lister
+	reported   time.Time
+	bytesTotal int64
+	inBefore   int64
+}
+
+// restored returns the epoch that this attempt began with; 0 at a first start.
+func (a *attempt) restored() uint64 { return a.base }
+
+// run is the attempt. The summary is filled in also when it fails.
+func (a *attempt) run(ctx context.Context) (Summary, error) {
+	if err := a.restore(); err != nil {
+		return Summary{}, err
+	}
+	taskCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := a.openCommitters(taskCtx); err != nil {
+		return a.summary(), errors.Join(err, a.closeCommitters())
+	}
+	if a.manifest != nil && a.manifest.Finished {
+		a.cfg.Log.Info("job has finished already: nothing to do", "job", a.cfg.Job, "epoch", a.base,
+			"hint", "to run it again, give it another checkpoint directory and other outputs")
+		a.outcome = epoch.Finished
+		return a.summary(), a.closeCommitters()
+	}
+	err := a.start(taskCtx)
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { a.mail.post(mail{stop: true}) })
+		a.loop(taskCtx)
+		stop()
+		err = a.failure
+	}
+	for _, t := range a.tasks {
+		t.cancelled.Store(true)
+		t.ev.Set()
+	}
+	cancel()
+	a.group.Wait()
+	a.takeErrors(&err)
+	err = errors.Join(err, a.closeCommitters())
+	if err == nil && a.outcome == epoch.Stopped {
+		err = context.Cause(ctx)
+	}
+	return a.summary(), err
+}
+
+// takeErrors adds what tasks reported while they were being ended.
+func (a *attempt) takeErrors(err *error) {
+	for _, l := range a.mail.take() {
+		if l.err != nil && *err == nil {
+			*err = l.err
+		}
+	}
+}
+
+// restore looks up the newest checkpoint and checks that it is one of this job.
+func (a *attempt) restore() error {
+	m, notes, err := a.store.Newest()
+	for _, n := range notes {
+		a.cfg.Log.Warn("checkpoint storage", "job", a.cfg.Job, "note", n.String())
+	}
+	if err != nil {
+		return err
+	}
+	if removed, err := a.store.Clean(); err != nil {
+		a.cfg.Log.Warn("leftovers in the checkpoint directory could not be removed", "error", err)
+	} else if len(removed) > 0 {
+		a.cfg.Log.Info("removed leftovers of an earlier run", "files", len(removed))
+	}
+	a.carry = map[string][][]byte{}
+	a.acks = map[int]*cut{}
+	if m == nil {
+		return nil
+	}
+	a.manifest, a.base = m, m.Epoch
+	if len(m.Operators) > 0 {
+		a.decidedBefore = m.Operators[0].Counters["epochs"]
+	}
+	if err := a.compatible(m); err != nil {
+		return err
+	}
+	a.cfg.Log.Info("going on from checkpoint", "job", a.cfg.Job, "epoch", m.Epoch, "parallelism", m.Parallelism, "now", a.cfg.Parallelism)
+	return nil
+}
+
+// compatible compares the job with the checkpoint.
+func (a *attempt) compatible(m *snapshot.Manifest) error {
+	if m.Job != a.cfg.Job {
+		return fmt.Errorf("the checkpoint in %s is of job %q, not %q: give this job a directory of its own", a.cfg.Dir, m.Job, a.cfg.Job)
+	}
+	if m.Groups != a.cfg.Groups {
+		return fmt.Errorf("the checkpoint of job %q has %d key groups, the configuration says %d: their number is fixed at the first start; set KeyGroups to %d",
+			a.cfg.Job, m.Groups, a.cfg.Groups, m.Groups)
+	}
+	now := map[string]*graph.Node{}
+	for _, n := range a.cfg.Graph.Nodes {
+		now[n.ID] = n
+	}
+	var errs []error
+	for i := range m.Operators {
+		old := &m.Operators[i]
+		n, ok := now[old.ID]
+		switch {
+		case !ok && !stateless(old):
+			errs = append(errs, fmt.Errorf("operator %q (%s) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory", old.ID, old.Kind))
+		case ok && string(n.Kind) != old.Kind:
+			errs = append(errs, fmt.Errorf("operator %q was a %s in the checkpoint and is a %s now (%s): give the new one another id", old.ID, old.Kind, n.Kind, n.Where()))
+		case ok:
+			errs = append(errs, sameTypes(old, n))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("job %q has changed since its checkpoint %d and cannot go on from it:\n%w", a.cfg.Job, m.Epoch, err)
+	}
+	return nil
+}
+
+func stateless(o *snapshot.OperatorState) bool {
+	return len(o.Committables) == 0 && !slices.ContainsFunc(o.Subtasks, func(b []byte) bool { return len(b) > 0 })
+}
+
+func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
+	var errs []error
+	for role, was := range old.Types {
+		if is := n.Types[role]; is != was {
+			errs = append(errs, fmt.Errorf("operator %q (%s): %s was %q in the checkpoint and is %q now", n.ID, n.Where(), role, was, is))
+		}
+	}
+	slices.SortFunc(errs, func(x, y error) int { return cmp.Compare(x.Error(), y.Error()) })
+	return errors.Join(errs...)
+}
+
+// openCommitters opens the sinks' committers and brings what they show into line with the checkpoint.
+func (a *attempt) openCommitters(ctx context.Context) error {
+	a.commits = map[string]connect.Committer{}
+	for _, n := range a.cfg.Graph.Nodes {
+		spec := n.Op.(*operator.Spec)
+		if spec.Commit == nil {
+			continue
+		}
+		if spec.Guarantee != connect.ExactlyOnce {
+			a.cfg.Log.Warn("sink writes through: after a crash the records of the last epoch come again", "sink", n.ID, "guarantee", spec.Guarantee.String())
+		}
+		wrap := func(err error) error {
+			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
+		}
+		c, err := spec.Commit(ctx, a.sinkInfo(n.ID, 0, a.cfg.Parallelism))
+		if err != nil {
+			return wrap(fmt.Errorf("open committer: %w", err))
+		}
+		if c == nil {
+			continue
+		}
+		a.commits[n.ID] = c
+		var committables [][]byte
+		if a.manifest != nil {
+			if st := a.manifest.Operator(n.ID); st != nil {
+				committables = st.Committables
+			}
+		}
+		if err := a.env.Hit("recover.before"); err != nil {
+			return wrap(err)
+		}
+		notes, err := c.Recover(ctx, a.base, committables)
+		for _, note := range notes {
+			a.cfg.Log.Warn("sink output", "sink", n.ID, "note", note)
+		}
+		if err != nil {
+			return wrap(fmt.Errorf("recover output of epoch %d: %w", a.base, err))
+		}
+		if err := a.env.Hit("recover.after"); err != nil {
+			return wrap(err)
+		}
+	}
+	return nil
+}
+
+func (a *attempt) closeCommitters() error {
+	var errs []error
+	for _, c := range a.commits {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// start makes and starts the tasks.
+func (a *attempt) start(ctx context.Context) error {
+	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
+	if err != nil {
+		return err
+	}
+	if err := a.build(ctx, chains); err != nil {
+		return err
+	}
+	a.lister = &lister{attempt: a}
+	if err := a.lister.first(ctx); err != nil {
+		return err
+	}
+	var sources []int
+	for _, t := range a.tasks {
+		if t.source != nil {
+			sources = append(sources, t.id)
+		}
+	}
+	a.coord, err = epoch.NewCoordinator(epoch.Config{
+		Tasks: len(a.tasks), Sources: sources, Interval: a.cfg.Interval, Timeout: a.cfg.Timeout, Tolerate: a.cfg.Tolerate,
+	})
+	if err != nil {
+		return err
+	}
+	if a.base > 0 {
+		a.step(epoch.Restored{Epoch: a.base})
+		a.resumed = true
+	}
+	a.inBefore = a.status().In
+	for _, t := range a.tasks {
+		a.group.Go(t.name, t.run)
+	}
+	return nil
+}
+
+func (a *attempt) now() int64 { return a.env.Sched.Now().UnixNano() }
+
+// tick is how often the coordinator looks at the clock.
+const tick = 10 * time.Millisecond
+
+// loop handles what happens until the job is done or has failed.
+func (a *attempt) loop(ctx context.Context) {
+	for a.failure == nil && a.outcome == 0 {
+		for _, l := range a.mail.take() {
+			a.handle(ctx, l)
+		}
+		if a.failure != nil || a.outcome != 0 {
+			return
+		}
+		a.step(epoch.Tick{Now: a.now()})
+		a.lister.poll(ctx)
+		if a.stopping && a.env.Sched.Now().After(a.stopBy) {
+			a.fail(fmt.Errorf("the last epoch was not complete within the stop timeout of %v: what was read since epoch %d will be read again", a.cfg.StopTimeout, a.lastEpoch()))
+			return
+		}
+		a.report()
+		a.mail.ev.Wait(tick)
+	}
+}
+
+func (a *attempt) lastEpoch() uint64 {
+	if a.manifest == nil {
+		return 0
+	}
+	return a.manifest.Epoch
+}
+
+func (a *attempt) fail(err error) {
+	if a.failure == nil {
+		a.failure = err
+	}
+}
+
+func (a *attempt) handle(ctx context.Context, l mail) {
+	switch {
+	case l.ack != nil:
+		a.acked(l.ack)
+	case l.drained != nil:
+		a.step(epoch.SourceDrained{Task: l.drained.id})
+	case l.taskEnded != nil:
+		if l.err == nil {
+			l.err = fmt.Errorf("engine: task %s ended by itself", l.taskEnded.name)
+		}
+		a.fail(l.err)
+	case l.request:
+		a.step(epoch.Request{Now: a.now()})
+	case l.stop:
+		a.stopping = true
+		a.stopBy = a.env.Sched.Now().Add(a.cfg.StopTimeout)
+		a.step(epoch.StopRequested{Now: a.now()})
+	case l.published != nil:
+		a.published(l.published, l.err)
+	case l.committed > 0:
+		a.step(epoch.Committed{Epoch: l.committed, Err: l.err})
+	case l.listed != nil:
+		a.lister.found(l.listed, l.err)
+	}
+}
+
+// step tells the coordinator what happened and does what it says.
+func (a *attempt) step(e epoch.Event) {
+	for _, effect := range a.coord.Step(e) {
+		switch f := effect.(type) {
+		case epoch.Trigger:
+			a.trigger(f)
+		case epoch.Publish:
+			a.publish(f)
+		case epoch.Commit:
+			a.commit(f.Epoch)
+		case epoch.Retire:
+			a.retire(f.Epoch)
+		case epoch.Abort:
+			a.abort(f)
+		case epoch.Fail:
+			err := f.Err
+			if f.Retry {
+				err = connect.Retryable(err)
+			}
+			a.fail(err)
+		case epoch.Done:
+			a.outcome = f.Outcome
+		}
+	}
+}
+
+func (a *attempt) trigger(f epoch.Trigger) {
+	a.triggered = a.env.Sched.Now()
+	clear(a.acks)
+	for _, t := range a.tasks {
+		if t.source != nil {
+			t.command(func() { t.ctl.trigger = &element.Barrier{Epoch: f.Epoch, Final: f.Final} })
+		}
+	}
+}
+
+// acked takes the cut of one task.
+func (a *attempt) acked(c *cut) {
+	n := c.barrier.Epoch
+	if c.sinkErr != nil {
+		a.fail(c.sinkErr)
+		return
+	}
+	if n != a.coord.Epoch() || a.coord.Phase() != epoch.Collecting || c.stateErr != nil {
+		a.keepCommittables(c)
+	} else {
+		a.acks[c.task.id] = c
+	}
+	if c.stateErr != nil {
+		a.step(epoch.TaskFailed{Task: c.task.id, Epoch: n, Err: c.stateErr})
+		return
+	}
+	a.step(epoch.TaskAck{Task: c.task.id, Epoch: n})
+}
+
+// keepCommittables saves the output that sinks have prepared for an epoch that was given up: it becomes part of the next.
+func (a *attempt) keepCommittables(c *cut) {
+	for _, p := range c.pieces {
+		if p.committable != nil {
+			a.carry[p.node.ID] = append(a.carry[p.node.ID], p.committable)
+		}
+	}
+}
+
+func (a *attempt) abort(f epoch.Abort) {
+	a.failed++
+	for _, t := range a.tasks { // in the order of tasks, so that the carried output is the same in every run
+		if c := a.acks[t.id]; c != nil {
+			a.keepCommittables(c)
+		}
+	}
+	clear(a.acks)
+	a.cfg.Log.Warn("epoch failed, the next one will hold what it held", "job", a.cfg.Job, "epoch", f.Epoch, "error", f.Reason)
+}
+
+// report tells the observer how far the job is.
+func (a *attempt) report() {
+	if a.cfg.Report == nil {
+		return
+	}
+	if now := a.env.Sched.Now(); now.Sub(a.reported) >= a.cfg.ReportEvery {
+		a.reported = now
+		a.cfg.Report(a.status())
+	}
+}

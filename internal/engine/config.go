@@ -1,0 +1,86 @@
+// Package engine runs a job: it turns the plan into tasks and edges, restores them from the newest checkpoint, drives
+// epochs, and starts again after failures that may go away.
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/millrace-stream/millrace/internal/exchange"
+	"github.com/millrace-stream/millrace/internal/graph"
+)
+
+// Config is a job and how to run it. All fields are set; the root package fills in defaults.
+type Config struct {
+	Job         string
+	Graph       *graph.Graph
+	Parallelism int
+	// Groups is the number of key groups.
+	Groups int
+	// Dir is where checkpoints go; empty keeps none.
+	Dir string
+	// Compress compresses snapshot files.
+	Compress bool
+	// Interval is the time between epochs.
+	Interval time.Duration
+	// Records, if not 0, makes a source wait for an epoch after so many records.
+	Records int64
+	// Timeout is how long an epoch may take.
+	Timeout time.Duration
+	// Tolerate is how many epochs in a row may fail.
+	Tolerate int
+	// Keep is the number of checkpoints to keep.
+	Keep int
+	// Linger is how long a record may wait for its batch to fill.
+	Linger time.Duration
+	// Edge bounds each edge.
+	Edge exchange.Limits
+	// StopTimeout is how long the last epoch may take after the job has been told to stop.
+	StopTimeout time.Duration
+	// Restarts is how often the job may be restarted without an epoch in between; Backoff is the first wait, doubled
+	// each time up to MaxBackoff.
+	Restarts            int
+	Backoff, MaxBackoff time.Duration
+	Log                 *slog.Logger
+	// Report, if set, is called every ReportEvery while the job runs.
+	Report      func(Status)
+	ReportEvery time.Duration
+}
+
+// Status is how far a job has come.
+type Status struct {
+	// In counts records read by sources, Out those given to sinks, as part of the run since the very first start.
+	In, Out, Late, Filtered int64
+	LateWindows             int64
+	TimersDiscarded         int64
+	BytesRead, BytesTotal   int64
+	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
+	Watermark, Newest int64
+	OpenWindows       int64
+	// Epoch is the last decided epoch and EpochTime how long it took from trigger to commit.
+	Epoch     uint64
+	EpochTime time.Duration
+	// Epochs counts those decided since the job's first start, Failed those that were given up in this run.
+	Epochs, Failed int64
+	// Restarts counts starts from a checkpoint since the job's first start.
+	Restarts int
+	// Elapsed is the time of this run.
+	Elapsed time.Duration
+	// InRun counts the records read in this run.
+	InRun int64
+	// Sinks lists for each sink what it promises.
+	Operators []OperatorStatus
+}
+
+// OperatorStatus is the ledger of one operator.
+type OperatorStatus struct {
+	ID, Kind                string
+	In, Out, Late, Filtered int64
+}
+
+// Summary is the end of a run.
+type Summary struct {
+	Status
+	// Finished says that all input has been handled; else the job was stopped and can go on.
+	Finished bool
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-stream/millrace/internal/epoch"
+	"github.com/millrace-stream/millrace/internal/snapshot"
+)
+
+// publication is the manifest of an epoch on its way to storage.
+type publication struct {
+	manifest *snapshot.Manifest
+}
+
+// publish writes the manifest of the epoch in flight beside the coordinator.
+func (a *attempt) publish(f epoch.Publish) {
+	m, err := a.newManifest(f)
+	p := &publication{manifest: m}
+	if err != nil {
+		a.mail.post(mail{published: p, err: err})
+		return
+	}
+	a.group.Go("publish", func() {
+		a.mail.post(mail{published: p, err: a.publishNow(m)})
+	})
+}
+
+// publishNow returns nil when the manifest is on storage and an error when it certainly is not. When the attempt to write
+// it ended in the unknown, storage is asked.
+func (a *attempt) publishNow(m *snapshot.Manifest) error {
+	err := a.store.Publish(m)
+	if err == nil {
+		return nil
+	}
+	newest, _, lookup := a.store.Newest()
+	switch {
+	case lookup != nil:
+		return &uncertainError{epoch: m.Epoch, err: errors.Join(err, lookup)}
+	case newest != nil && newest.Epoch == m.Epoch && newest.Term == m.Term:
+		a.cfg.Log.Warn("checkpoint was published in spite of an error", "epoch", m.Epoch, "error", err)
+		return nil
+	}
+	return err
+}
+
+// uncertainError says that nobody knows whether an epoch is decided. Only a new start, which looks at what is on storage,
+// can go on.
+type uncertainError struct {
+	epoch uint64
+	err   error
+}
+
+func (e *uncertainError) Error() string {
+	return fmt.Sprintf("it is not known whether checkpoint %d was published, and storage cannot be asked: %v", e.epoch, e.err)
+}
+
+func (e *uncertainError) Unwrap() error { return e.err }
+
+// newManifest puts together what the tasks have said about the epoch.
+func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
+	m := &snapshot.Manifest{
+		Job: a.cfg.Job, Fingerprint: a.cfg.Graph.Fingerprint(a.cfg.Groups), Epoch: f.Epoch, Term: a.store.Term(),
+		Parallelism: a.cfg.Parallelism, Groups: a.cfg.Groups, Finished: f.Finished,
+		Created: a.env.Sched.Now().UTC().Format(time.RFC3339Nano), Restarts: a.restarts(),
+	}
+	at := map[string]int{}
+	for _, n := range a.cfg.Graph.Nodes {
+		at[n.ID] = len(m.Operators)
+		m.Operators = append(m.Operators, snapshot.OperatorState{
+			ID: n.ID, Kind: string(n.Kind), Types: n.Types, Counters: map[string]int64{}, Committables: a.carry[n.ID],
+		})
+	}
+	var files []snapshot.FileInfo
+	for _, t := range a.tasks {
+		c := a.acks[t.id]
+		if c.file != nil {
+			files = append(files, *c.file)
+		}
+		for _, p := range c.pieces {
+			o := &m.Operators[at[p.node.ID]]
+			if p.State != nil {
+				o.Subtasks = append(o.Subtasks, p.State)
+			}
+			if p.committable != nil {
+				o.Committables = append(o.Committables, p.committable)
+			}
+			for k, v := range p.counters {
+				o.Counters[k] += v
+			}
+		}
+	}
+	m.Operators[0].Counters["epochs"] = a.decidedBefore + a.epochs + 1
+	return m, snapshot.Extend(a.manifest, m, files)
+}
+
+// restarts counts the starts from a checkpoint since the job's first start.
+func (a *attempt) restarts() int {
+	switch {
+	case a.manifest == nil:
+		return 0
+	case a.progressed:
+		return a.manifest.Restarts
+	}
+	return a.manifest.Restarts + 1
+}
+
+func (a *attempt) published(p *publication, err error) {
+	var uncertain *uncertainError
+	if errors.As(err, &uncertain) {
+		a.fail(err)
+		return
+	}
+	if err == nil {
+		a.manifest = p.manifest
+		a.progressed = true
+		a.epochs++
+		clear(a.carry)
+		clear(a.acks)
+		for _, t := range a.tasks {
+			t.command(func() { t.ctl.completed = p.manifest.Epoch })
+		}
+	}
+	a.step(epoch.Published{Epoch: p.manifest.Epoch, Err: err})
+}
+
+// commit makes the output of a decided epoch visible beside the coordinator.
+func (a *attempt) commit(n uint64) {
+	m := a.manifest
+	a.group.Go("commit", func() {
+		a.mail.post(mail{committed: n, err: a.commitNow(m)})
+	})
+}
+
+func (a *attempt) commitNow(m *snapshot.Manifest) error {
+	if err := a.env.Hit("commit.before"); err != nil {
+		return err
+	}
+	for _, n := range a.cfg.Graph.Nodes { // a fixed order
+		c := a.commits[n.ID]
+		st := m.Operator(n.ID)
+		if c == nil || len(st.Committables) == 0 {
+			continue
+		}
+		// The epoch is decided: neither the end of the attempt nor a stop may cut the commit short.
+		if err := c.Commit(context.Background(), m.Epoch, st.Committables); err != nil {
+			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
+		}
+		if err := a.env.Hit("commit.between"); err != nil {
+			return err
+		}
+	}
+	return a.env.Hit("commit.after")
+}
+
+// retire removes what no kept checkpoint needs. It is not urgent and may fail.
+func (a *attempt) retire(n uint64) {
+	a.epochTime = a.env.Sched.Now().Sub(a.triggered)
+	a.cfg.Log.Debug("epoch committed", "job", a.cfg.Job, "epoch", n, "took", a.epochTime)
+	if _, err := a.store.Retire(a.cfg.Keep); err != nil {
+		a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
+	}
+}
+
+// status adds up the counters of all tasks.
+func (a *attempt) status() Status {
+	s := Status{
+		BytesTotal: a.bytesTotal, Epoch: a.lastEpoch(), EpochTime: a.epochTime, Epochs: a.decidedBefore + a.epochs,
+		Failed: a.failed + a.failedEpochs, Restarts: a.restarts(), Elapsed: a.env.Sched.Now().Sub(a.started),
+	}
+	first := true
+	byID := map[string]int{}
+	for _, t := range a.tasks {
+		for _, o := range t.ops {
+			c, id := o.counters, o.node.ID
+			i, ok := byID[id]
+			if !ok {
+				i = len(s.Operators)
+				byID[id] = i
+				s.Operators = append(s.Operators, OperatorStatus{ID: id, Kind: string(o.node.Kind)})
+			}
+			st := &s.Operators[i]
+			st.In += c.In.Load()
+			st.Out += c.Out.Load()
+			st.Late += c.Late.Load()
+			st.Filtered += c.Filtered.Load()
+			s.Late += c.Late.Load()
+			s.LateWindows += c.LateWindows.Load()
+			s.Filtered += c.Filtered.Load()
+			s.TimersDiscarded += c.TimersDiscarded.Load()
+			s.OpenWindows += c.OpenWindows.Load()
+			switch o.node.Kind {
+			case "source":
+				s.In += c.In.Load()
+				s.BytesRead += c.BytesRead.Load()
+				if n := c.Newest.Load(); n > s.Newest || s.Newest == 0 {
+					s.Newest = n
+				}
+				if w := c.Watermark.Load(); first || w < s.Watermark {
+					s.Watermark, first = w, false
+				}
+			case "sink":
+				s.Out += c.Out.Load()
+			}
+		}
+	}
+	s.InRun = a.inRun + s.In - a.inBefore
+	return s
+}
+
+func (a *attempt) summary() Summary {
+	s := Summary{Status: a.status(), Finished: a.outcome == epoch.Finished}
+	if len(a.tasks) == 0 && a.manifest != nil {
+		// A job that had finished before: its totals are in the checkpoint.
+		for i := range a.manifest.Operators {
+			o := &a.manifest.Operators[i]
+			c := o.Counters
+			s.Operators = append(s.Operators, OperatorStatus{ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"]})
+			s.Late += c["late"]
+			s.LateWindows += c["late_windows"]
+			s.Filtered += c["filtered"]
+			switch o.Kind {
+			case "source":
+				s.In += c["in"]
+			case "sink":
+				s.Out += c["out"]
+			}
+		}
+		s.Restarts = a.manifest.Restarts
+	}
+	return s
+}

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/env"
+	"github.com/millrace-stream/millrace/internal/snapshot"
+	"github.com/millrace-stream/millrace/internal/task"
+)
+
+// Run runs a job until its input has ended, ctx is done, or it fails for good. When ctx is done it takes a last
+// checkpoint, so that a later run goes on without repeating anything, and returns the cause.
+func Run(ctx context.Context, cfg Config) (Summary, error) {
+	e := env.From(ctx)
+	store, err := openStore(e, cfg)
+	if err != nil {
+		return Summary{}, err
+	}
+	r := &runner{cfg: cfg, env: e, store: store, started: e.Sched.Now()}
+	sum, err := r.run(ctx)
+	return sum, errors.Join(err, store.Close())
+}
+
+func openStore(e *env.Env, cfg Config) (*snapshot.Store, error) {
+	opts := []snapshot.Option{snapshot.Clock(e.Sched)}
+	if cfg.Compress {
+		opts = append(opts, snapshot.Compress())
+	}
+	if cfg.Dir == "" {
+		return snapshot.NewMemory(cfg.Job, e.Hit, opts...)
+	}
+	return snapshot.OpenDir(e.FS, cfg.Dir, cfg.Job, e.Hit, opts...)
+}
+
+// runner is a run of a job: one attempt after the other.
+type runner struct {
+	cfg     Config
+	env     *env.Env
+	store   *snapshot.Store
+	started time.Time
+	// inRun counts the records that earlier attempts of this run have read.
+	inRun int64
+	// failedEpochs counts those that earlier attempts gave up.
+	failedEpochs int64
+	// resumed says that this run went on from a checkpoint.
+	resumed bool
+}
+
+func (r *runner) run(ctx context.Context) (Summary, error) {
+	wait := r.env.Sched.NewEvent()
+	stop := context.AfterFunc(ctx, wait.Set)
+	defer stop()
+	restarts, damaged := 0, uint64(0)
+	for {
+		a := &attempt{runner: r, mail: newMailbox(r.env.Sched.NewEvent()), group: task.NewGroup(r.env.Sched)}
+		sum, err := a.run(ctx)
+		if err == nil {
+			return sum, nil
+		}
+		r.inRun, r.failedEpochs = sum.InRun, sum.Failed
+		switch {
+		case ctx.Err() != nil:
+			return sum, err
+		case errors.Is(err, snapshot.ErrDamaged) && a.restored() > 0 && a.restored() != damaged:
+			// The damage was found while reading state. The store knows of it now and offers the checkpoint before.
+			damaged = a.restored()
+			r.cfg.Log.Error("checkpoint is damaged, going back to the one before", "epoch", damaged, "error", err)
+		case errors.Is(err, connect.ErrRetry):
+			if a.progressed {
+				restarts = 0
+			}
+			if restarts >= r.cfg.Restarts {
+				return sum, fmt.Errorf("gave up after %d restarts without a new checkpoint: %w", restarts, err)
+			}
+			backoff := min(r.cfg.Backoff<<min(restarts, 30), r.cfg.MaxBackoff)
+			if backoff < r.cfg.Backoff {
+				backoff = r.cfg.MaxBackoff // the shift has run over
+			}
+			restarts++
+			r.cfg.Log.Error("job failed, starting again from its last checkpoint", "error", err, "restart", restarts, "in", backoff)
+			if wait.Wait(backoff); ctx.Err() != nil {
+				return sum, errors.Join(context.Cause(ctx), err)
+			}
+		default:
+			return sum, err
+		}
+	}
+}

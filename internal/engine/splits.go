@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/operator"
+)
+
+// lister finds the splits of sources and gives them to source tasks.
+type lister struct {
+	*attempt
+	sources []*listed
+}
+
+// listed is one source.
+type listed struct {
+	node  int
+	op    operator.Source // asked for splits only; never opened
+	every time.Duration
+	next  time.Time
+	busy  bool
+	known map[string]bool
+	tasks []*taskRun
+	count []int // splits given to each task
+}
+
+// first lists the splits of all sources and assigns them in the order of their ids, together with those that only the
+// checkpoint knows: they have been read, or are missed when their task opens them.
+func (l *lister) first(ctx context.Context) error {
+	for i, n := range l.cfg.Graph.Nodes {
+		spec := n.Op.(*operator.Spec)
+		if spec.NewSource == nil {
+			continue
+		}
+		s := &listed{node: i, op: spec.NewSource(), known: map[string]bool{}}
+		s.every = s.op.DiscoverEvery()
+		for _, t := range l.tasks {
+			if t.source != nil && t.ops[0].node == n {
+				s.tasks = append(s.tasks, t)
+			}
+		}
+		s.count = make([]int, len(s.tasks))
+		splits, err := s.op.List(ctx)
+		if err == nil {
+			splits, err = l.withOld(n.ID, splits)
+		}
+		if err != nil {
+			return &OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
+		}
+		for j, sp := range splits {
+			l.bytesTotal += sp.Bytes
+			s.known[sp.ID] = true
+			t := j % len(s.tasks)
+			s.count[t]++
+			s.tasks[t].ctl.splits = append(s.tasks[t].ctl.splits, sp)
+		}
+		s.next = l.env.Sched.Now().Add(s.every)
+		l.sources = append(l.sources, s)
+	}
+	return nil
+}
+
+// withOld adds the splits that are in the checkpoint and do not exist any more.
+func (l *lister) withOld(id string, splits []connect.Split) ([]connect.Split, error) {
+	if l.manifest == nil {
+		return splits, nil
+	}
+	st := l.manifest.Operator(id)
+	if st == nil {
+		return splits, nil
+	}
+	old, err := operator.OldSplits(st.Subtasks)
+	if err != nil {
+		return nil, err
+	}
+	exists := map[string]bool{}
+	for _, sp := range splits {
+		exists[sp.ID] = true
+		if !slices.Contains(old, sp.ID) {
+			l.cfg.Log.Info("new split since the checkpoint: it is read from its beginning", "source", id, "split", sp.ID)
+		}
+	}
+	for _, o := range old {
+		if !exists[o] {
+			splits = append(splits, connect.Split{ID: o})
+		}
+	}
+	slices.SortFunc(splits, func(a, b connect.Split) int { return strings.Compare(a.ID, b.ID) })
+	return splits, nil
+}
+
+// poll looks for new splits of sources that are followed, beside the coordinator.
+func (l *lister) poll(ctx context.Context) {
+	now := l.env.Sched.Now()
+	for i, s := range l.sources {
+		if s.every <= 0 || s.busy || now.Before(s.next) || l.stopping {
+			continue
+		}
+		s.busy = true
+		l.group.Go("list "+l.cfg.Graph.Nodes[s.node].ID, func() {
+			splits, err := s.op.List(ctx)
+			l.mail.post(mail{listed: &listing{node: i, splits: splits}, err: err})
+		})
+	}
+}
+
+// found gives new splits to the tasks that have the fewest.
+func (l *lister) found(f *listing, err error) {
+	s := l.sources[f.node]
+	n := l.cfg.Graph.Nodes[s.node]
+	s.busy = false
+	s.next = l.env.Sched.Now().Add(s.every)
+	if err != nil {
+		l.fail(&OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: fmt.Errorf("look for new splits: %w", err)})
+		return
+	}
+	for _, sp := range f.splits {
+		if s.known[sp.ID] {
+			continue
+		}
+		s.known[sp.ID] = true
+		l.bytesTotal += sp.Bytes
+		least := 0
+		for t := range s.tasks {
+			if s.count[t] < s.count[least] {
+				least = t
+			}
+		}
+		s.count[least]++
+		t := s.tasks[least]
+		t.command(func() { t.ctl.splits = append(t.ctl.splits, sp) })
+	}
+}

@@ -1,0 +1,495 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/epoch"
+	"github.com/millrace-stream/millrace/internal/exchange"
+	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
+	"github.com/millrace-stream/millrace/internal/progress"
+	"github.com/millrace-stream/millrace/internal/task"
+)
+
+// pollInterval is how often a source whose splits are all at their end looks again.
+const pollInterval = 10 * time.Millisecond
+
+// taskRun is one task: a chain of operator instances, the edges into and out of it, and the goroutine that runs them.
+//
+// The goroutine waits in one place, on ev, for input, for room downstream, for the clock and for commands alike.
+//
+//	inbox ----> combiner (watermark) ----> operator ----> operator ----> edges
+//	  |                                       |               |            ^
+//	  +-> alignment --- barrier ---------> Freeze ------> Freeze ---> barrier
+type taskRun struct {
+	id      int
+	name    string
+	subtask int
+	attempt *attempt
+	ctx     context.Context
+	ev      task.Event
+
+	ops     []*instance
+	source  operator.Source
+	inbox   *exchange.Inbox
+	heads   []operator.Receiver // by input
+	clocks  *progress.Combiner
+	align   *epoch.Alignment
+	edges   []*exchange.Edge // all edges out
+	flush   []operator.Flusher
+	at      int // the operator that runs, for errors
+	lastOut time.Time
+
+	// unsaved counts records read since the last barrier; asked says that an epoch has been asked for because of it.
+	unsaved int64
+	asked   bool
+	drained bool
+	stopped bool // a final barrier has been sent: nothing more is read
+
+	cutting *cut // a cut whose state is not all encoded yet
+
+	inputs []input
+	wait   *exchange.Waiter
+
+	// writing holds the cuts that are to be written beside the task.
+	writing struct {
+		sync.Mutex
+		queue []*cut
+		busy  bool
+	}
+
+	cancelled atomic.Bool
+	ctl       struct {
+		sync.Mutex
+		trigger   *element.Barrier
+		completed uint64
+		splits    []connect.Split
+		changed   bool
+	}
+}
+
+// instance is one operator of the chain.
+type instance struct {
+	node     *graph.Node
+	op       operator.Op
+	context  *operator.Context
+	counters *operator.Counters
+}
+
+// guard notes which operator runs, so that an error or panic can be told with its operator.
+type guard struct {
+	operator.Receiver
+	t     *taskRun
+	index int
+}
+
+func (g *guard) Process(b element.Batch) error {
+	before := g.t.at
+	g.t.at = g.index
+	if err := g.Receiver.Process(b); err != nil {
+		return err
+	}
+	g.t.at = before
+	return nil
+}
+
+func (g *guard) Watermark(w int64) error {
+	before := g.t.at
+	g.t.at = g.index
+	if err := g.Receiver.Watermark(w); err != nil {
+		return err
+	}
+	g.t.at = before
+	return nil
+}
+
+// run is the life of the task.
+func (t *taskRun) run() {
+	err := t.guarded()
+	for i := len(t.ops) - 1; i >= 0; i-- {
+		if cerr := t.ops[i].op.Close(); cerr != nil && err == nil {
+			t.at = i
+			err = t.operatorError(fmt.Errorf("close: %w", cerr))
+		}
+	}
+	if errors.Is(err, exchange.ErrCancelled) {
+		err = nil
+	}
+	t.attempt.mail.post(mail{taskEnded: t, err: err})
+}
+
+func (t *taskRun) guarded() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = t.operatorError(&PanicError{Value: p, Stack: debug.Stack()})
+		}
+	}()
+	if err := t.open(); err != nil {
+		return t.operatorError(err)
+	}
+	if t.source != nil {
+		err = t.readLoop()
+	} else {
+		err = t.inputLoop()
+	}
+	if err != nil && !errors.Is(err, exchange.ErrCancelled) {
+		return t.operatorError(err)
+	}
+	return err
+}
+
+// open opens the operators, last first, so that each finds those after it ready.
+func (t *taskRun) open() error {
+	for i := len(t.ops) - 1; i >= 0; i-- {
+		t.at = i
+		if err := t.ops[i].op.Open(t.ops[i].context); err != nil {
+			return err
+		}
+	}
+	t.lastOut = t.now()
+	if t.source == nil {
+		return nil
+	}
+	t.ctl.Lock()
+	splits := t.ctl.splits
+	t.ctl.splits = nil
+	t.ctl.Unlock()
+	if err := t.source.Assign(splits); err != nil {
+		return err
+	}
+	return t.source.Start()
+}
+
+func (t *taskRun) now() time.Time { return t.attempt.env.Sched.Now() }
+
+// takeSplits gives newly assigned splits to the source.
+func (t *taskRun) takeSplits() error {
+	t.ctl.Lock()
+	splits := t.ctl.splits
+	t.ctl.splits = nil
+	t.ctl.Unlock()
+	if len(splits) == 0 {
+		return nil
+	}
+	return t.source.Assign(splits)
+}
+
+// command wakes the task with a changed ctl. The lock is not held.
+func (t *taskRun) command(f func()) {
+	t.ctl.Lock()
+	f()
+	t.ctl.changed = true
+	t.ctl.Unlock()
+	t.ev.Set()
+}
+
+// obey handles commands. A barrier to start stays in ctl until the loop of a source takes it.
+func (t *taskRun) obey() error {
+	if t.cancelled.Load() {
+		return exchange.ErrCancelled
+	}
+	t.ctl.Lock()
+	if !t.ctl.changed {
+		t.ctl.Unlock()
+		return nil
+	}
+	t.ctl.changed = false
+	completed, splits := t.ctl.completed, len(t.ctl.splits) > 0
+	t.ctl.completed = 0
+	t.ctl.Unlock()
+	if completed > 0 {
+		for _, o := range t.ops {
+			o.op.Completed(completed)
+		}
+	}
+	if splits {
+		return t.takeSplits()
+	}
+	return nil
+}
+
+// trigger takes the barrier that the source must start, if there is one.
+func (t *taskRun) trigger() *element.Barrier {
+	t.ctl.Lock()
+	defer t.ctl.Unlock()
+	b := t.ctl.trigger
+	t.ctl.trigger = nil
+	return b
+}
+
+// readLoop is the loop of a task whose chain begins with a source.
+func (t *taskRun) readLoop() error {
+	for {
+		if err := t.obey(); err != nil {
+			return err
+		}
+		if b := t.trigger(); b != nil {
+			if err := t.cut(*b); err != nil {
+				return err
+			}
+		}
+		if t.cutting != nil {
+			t.stepCut()
+		}
+		if t.stopped || t.mustPause() {
+			if err := t.rest(task.Forever); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.poll(); err != nil {
+			return err
+		}
+	}
+}
+
+// mustPause reports whether the source waits for an epoch because it has read as many records as may be replayed.
+func (t *taskRun) mustPause() bool {
+	every := t.attempt.cfg.Records
+	if every <= 0 || t.unsaved < every || t.drained {
+		return false
+	}
+	if !t.asked {
+		t.asked = true
+		t.attempt.mail.post(mail{request: true})
+	}
+	return true
+}
+
+func (t *taskRun) poll() error {
+	limit := operator.BatchSize
+	if every := t.attempt.cfg.Records; every > 0 {
+		limit = int(min(int64(limit), every-t.unsaved))
+	}
+	t.at = 0
+	before := t.ops[0].counters.In.Load()
+	result, err := t.source.Poll(max(limit, 1))
+	if err != nil {
+		return err
+	}
+	t.unsaved += t.ops[0].counters.In.Load() - before
+	switch result {
+	case operator.PollMore:
+		return t.linger()
+	case operator.PollEnded:
+		if !t.drained {
+			t.drained = true
+			if err := t.flushAll(); err != nil {
+				return err
+			}
+			t.attempt.mail.post(mail{drained: t})
+		}
+		return t.rest(task.Forever)
+	default:
+		return t.rest(pollInterval)
+	}
+}
+
+// rest flushes what is held back, since nothing is there to add to it, and waits.
+func (t *taskRun) rest(timeout time.Duration) error {
+	if err := t.flushAll(); err != nil {
+		return err
+	}
+	if t.cutting != nil {
+		return nil // there is work to do
+	}
+	t.ev.Wait(timeout)
+	return nil
+}
+
+// linger flushes when records have been held back for the linger time.
+func (t *taskRun) linger() error {
+	if len(t.flush) == 0 {
+		return nil
+	}
+	if now := t.now(); now.Sub(t.lastOut) >= t.attempt.cfg.Linger {
+		return t.flushAll()
+	}
+	return nil
+}
+
+func (t *taskRun) flushAll() error {
+	if len(t.flush) == 0 {
+		return nil
+	}
+	for _, f := range t.flush {
+		if _, err := f.Flush(); err != nil {
+			return err
+		}
+	}
+	t.lastOut = t.now()
+	return nil
+}
+
+// inputLoop is the loop of a task that is fed by others.
+func (t *taskRun) inputLoop() error {
+	for {
+		if err := t.obey(); err != nil {
+			return err
+		}
+		if t.cutting != nil {
+			t.stepCut()
+		}
+		input, el, ok := t.inbox.Next()
+		if !ok {
+			if err := t.rest(task.Forever); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.take(input, el); err != nil {
+			return err
+		}
+		if err := t.linger(); err != nil {
+			return err
+		}
+	}
+}
+
+// take handles one element of an input.
+func (t *taskRun) take(input int, el element.Element) error {
+	t.at = 0
+	switch el.Kind {
+	case element.KindBatch:
+		h := el.Batch.Head()
+		if err := t.wakeInput(input); err != nil {
+			return err
+		}
+		t.combine(input, h)
+		return t.heads[input].Process(el.Batch)
+	case element.KindWatermark:
+		if err := t.wakeInput(input); err != nil {
+			return err
+		}
+		out, advanced := t.clocks.Advance(input, el.Time)
+		return t.moved(input, out, advanced)
+	case element.KindIdle:
+		out, advanced := t.clocks.SetIdle(input, true)
+		if err := t.moved(input, out, advanced); err != nil {
+			return err
+		}
+		if t.clocks.AllIdle() {
+			return t.heads[input].Idle()
+		}
+		return nil
+	case element.KindBarrier:
+		aligned, err := t.align.Barrier(input, el.Barrier)
+		if err != nil {
+			return err
+		}
+		for i := range t.heads {
+			t.inbox.Block(i, t.align.Blocked(i))
+		}
+		if !aligned {
+			return nil
+		}
+		return t.cut(el.Barrier)
+	}
+	return fmt.Errorf("engine: unknown kind of element %d", el.Kind)
+}
+
+// wakeInput ends the idleness of an input that has something to say.
+func (t *taskRun) wakeInput(input int) error {
+	if t.clocks.Status(input) != progress.Idle {
+		return nil
+	}
+	out, advanced := t.clocks.SetIdle(input, false)
+	return t.moved(input, out, advanced)
+}
+
+func (t *taskRun) moved(input int, out int64, advanced bool) error {
+	if !advanced {
+		return nil
+	}
+	return t.heads[input].Watermark(out)
+}
+
+// combine turns the steps of one input's batch into steps of the task's watermark.
+func (t *taskRun) combine(input int, h *element.Header) {
+	kept := h.Steps[:0]
+	for _, s := range h.Steps {
+		if out, advanced := t.clocks.Advance(input, s.Time); advanced {
+			if n := len(kept); n > 0 && kept[n-1].At == s.At {
+				kept[n-1].Time = out
+			} else {
+				kept = append(kept, element.Step{At: s.At, Time: out})
+			}
+		}
+	}
+	h.Steps = kept
+}
+
+// cut ends an epoch in this task: all operators freeze their state, then the barrier goes on.
+func (t *taskRun) cut(b element.Barrier) error {
+	if err := t.obey(); err != nil { // a completed epoch must be known before the next one is cut
+		return err
+	}
+	for t.cutting != nil { // an epoch that was given up; its sinks' output is still wanted
+		t.stepCut()
+	}
+	c := &cut{barrier: b, task: t}
+	for i, o := range t.ops {
+		t.at = i
+		piece, err := o.op.Freeze(b.Epoch)
+		if err != nil {
+			return err
+		}
+		counters := map[string]int64{}
+		o.counters.Add(counters)
+		c.pieces = append(c.pieces, cutPiece{node: o.node, Cut: piece, counters: counters})
+	}
+	if err := t.flushAll(); err != nil {
+		return err
+	}
+	for _, e := range t.edges {
+		if err := e.Push(element.Element{Kind: element.KindBarrier, Barrier: b}); err != nil {
+			return err
+		}
+	}
+	t.unsaved, t.asked = 0, false
+	t.stopped = b.Final && t.source != nil
+	t.cutting = c
+	t.stepCut()
+	return nil
+}
+
+// stepCut encodes a part of the state that only this goroutine may read, and hands the cut to a writer when all the rest
+// can be read by others.
+func (t *taskRun) stepCut() {
+	c := t.cutting
+	for i := range c.pieces {
+		for _, f := range c.pieces[i].Frozen {
+			if f.Pending() {
+				f.Step()
+				return
+			}
+		}
+	}
+	t.cutting = nil
+	t.attempt.write(c)
+}
+
+func (t *taskRun) operatorError(err error) error {
+	var oe *OperatorError
+	if errors.As(err, &oe) {
+		return err
+	}
+	e := &OperatorError{Job: t.attempt.cfg.Job, Subtask: t.subtask, Err: err}
+	if t.at >= 0 && t.at < len(t.ops) {
+		n := t.ops[t.at].node
+		e.Operator = n.ID
+		e.File, e.Line = n.File, n.Line
+	}
+	if t.source != nil {
+		e.Place = t.source.Place()
+	}
+	return e
+}

@@ -1,0 +1,58 @@
+package operator
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/keyed"
+)
+
+// newSpace returns the empty keyed state of an operator.
+func newSpace[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) *keyed.Space[K, V] {
+	return keyed.New(keyed.Config[K, V]{
+		Operator: c.ID, State: state, Key: key, Value: value, Layout: layout,
+		Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
+	})
+}
+
+// clockState encodes the clock of an operator for the checkpoint.
+func clockState(clock int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(clock)) }
+
+// oldClock returns the restored clock. The subtasks of a checkpoint aligned on the same barriers and so agree; should
+// they not, the smallest is the one that calls no record late that was in time.
+func oldClock(old [][]byte) (int64, error) {
+	if len(old) == 0 {
+		return element.NoTime, nil
+	}
+	clock := int64(element.EndTime)
+	for _, b := range old {
+		if len(b) != 8 {
+			return 0, errBadClock
+		}
+		clock = min(clock, int64(binary.BigEndian.Uint64(b)))
+	}
+	return clock, nil
+}
+
+// timeOf turns ns since the epoch into a time in UTC.
+func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }
+
+// int32Codec encodes revisions.
+type int32Codec struct{}
+
+var codecInt32 codec.Codec[int32] = int32Codec{}
+
+func (int32Codec) Append(dst []byte, v *int32) []byte {
+	return binary.AppendUvarint(dst, uint64(uint32(*v)))
+}
+
+func (int32Codec) Decode(src []byte, v *int32) ([]byte, error) {
+	u, n := binary.Uvarint(src)
+	if n <= 0 || u > 1<<31-1 {
+		return nil, errBadRevision
+	}
+	*v = int32(u)
+	return src[n:], nil
+}

@@ -1,0 +1,241 @@
+// Package operator holds the operators: what a task does with a batch. Each is written once for all record types and is
+// seen by the engine through Op, one call for a batch.
+//
+// An operator is used by one goroutine, that of its task. It takes over the batches that it is given and passes on, or
+// frees, every one.
+package operator
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/env"
+	"github.com/millrace-stream/millrace/internal/keyed"
+	"github.com/millrace-stream/millrace/internal/snapshot"
+)
+
+// BatchSize is the number of records in a batch between chained operators; a keyed exchange uses ExchangeSize, because
+// it has one open batch for each target and all of them should stay in the cache.
+const (
+	BatchSize    = 1024
+	ExchangeSize = 256
+)
+
+// Receiver takes what an operator puts out: the next operator of the chain, or an edge.
+type Receiver interface {
+	// Process takes over a batch.
+	Process(b element.Batch) error
+	// Watermark says that the watermark is t; batches say it by their steps.
+	Watermark(t int64) error
+	// Idle says that nothing holds back the watermark here until the next batch or watermark.
+	Idle() error
+}
+
+// Op is one parallel instance of an operator.
+type Op interface {
+	// Open is called once, before anything else, by the goroutine of the task.
+	Open(c *Context) error
+	// Input returns where the elements of an input port go.
+	Input(port int) Receiver
+	// Freeze cuts the state at the barrier of an epoch. All output of the epoch has been passed on.
+	Freeze(epoch uint64) (Cut, error)
+	// Completed says that the epoch is durable.
+	Completed(epoch uint64)
+	// Close releases what Open took. It is called once, also after errors.
+	Close() error
+}
+
+// Cut is what an operator contributes to a checkpoint.
+type Cut struct {
+	// State is small state that is kept in the manifest; it must be read back by Context.Old.
+	State []byte
+	// Frozen are the named keyed states.
+	Frozen []NamedFrozen
+	// Finish, if set, makes the output of a sink durable.
+	Finish connect.Finish
+}
+
+// NamedFrozen is the frozen content of one named state.
+type NamedFrozen struct {
+	State string
+	keyed.Frozen
+}
+
+// Context is what an operator knows about its place.
+type Context struct {
+	context.Context
+
+	Job, ID              string
+	Subtask, Parallelism int
+	// Groups is the number of key groups of the job; this subtask owns [Lo, Hi).
+	Groups, Lo, Hi int
+	Env            *env.Env
+	Log            *slog.Logger
+	Counters       *Counters
+	// Info is what a sink's writer is told about itself.
+	Info connect.SinkInfo
+	// Outputs returns where the records of a named output go ("" is the main one). It is never nil.
+	Outputs func(side string) Receiver
+	// Old is the state that the operator's subtasks put into the restored checkpoint; nil at a first start.
+	Old [][]byte
+	// Load feeds the restored entries of a named state, for [Lo, Hi), to a visitor. It does nothing at a first start.
+	Load func(state string, v snapshot.Visitor) error
+}
+
+// Counters are the ledger of one subtask of an operator. One goroutine writes, any may read.
+type Counters struct {
+	// In and Out count records taken and passed on.
+	In, Out atomic.Int64
+	// Filtered counts records that a filter left out.
+	Filtered atomic.Int64
+	// Late counts records that came too late for every window.
+	Late atomic.Int64
+	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
+	LateWindows atomic.Int64
+	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
+	TimersDiscarded atomic.Int64
+	// BytesRead is the input consumed by a source.
+	BytesRead atomic.Int64
+	// OpenWindows is the number of windows or sessions that have not fired.
+	OpenWindows atomic.Int64
+	// Newest is the largest event time that a source has seen.
+	Newest atomic.Int64
+	// Watermark is the operator's clock.
+	Watermark atomic.Int64
+}
+
+// Add names the counters that are part of a checkpoint.
+func (c *Counters) Add(m map[string]int64) {
+	m["in"] += c.In.Load()
+	m["out"] += c.Out.Load()
+	m["filtered"] += c.Filtered.Load()
+	m["late"] += c.Late.Load()
+	m["late_windows"] += c.LateWindows.Load()
+	m["timers_discarded"] += c.TimersDiscarded.Load()
+}
+
+// Restore sets the counters that are part of a checkpoint.
+func (c *Counters) Restore(m map[string]int64) {
+	c.In.Store(m["in"])
+	c.Out.Store(m["out"])
+	c.Filtered.Store(m["filtered"])
+	c.Late.Store(m["late"])
+	c.LateWindows.Store(m["late_windows"])
+	c.TimersDiscarded.Store(m["timers_discarded"])
+}
+
+// Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.
+type Spec struct {
+	// New makes an instance.
+	New func() Op
+	// NewSource makes an instance of a source; New is nil then.
+	NewSource func() Source
+	// Partition makes, for an input port, the sender that spreads records over the targets by key.
+	Partition func(port int, groups int, targets []Sender) Receiver
+	// Commit opens the committer of a sink; nil for others.
+	Commit func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error)
+	// Guarantee is what a sink promises; 0 for others.
+	Guarantee connect.Guarantee
+	// Check finds mistakes in options, before anything runs; may be nil.
+	Check func() error
+}
+
+// Sender passes elements to one target.
+type Sender interface {
+	Push(el element.Element) error
+}
+
+// Tee passes everything to several receivers. Each but the last gets a copy of its own.
+type Tee []Receiver
+
+// Process gives a batch to each.
+func (t Tee) Process(b element.Batch) error {
+	last := len(t) - 1
+	for _, r := range t[:last] {
+		if err := r.Process(b.Clone()); err != nil {
+			b.Free()
+			return err
+		}
+	}
+	return t[last].Process(b)
+}
+
+// Watermark tells each.
+func (t Tee) Watermark(w int64) error {
+	for _, r := range t {
+		if err := r.Watermark(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Idle tells each.
+func (t Tee) Idle() error {
+	for _, r := range t {
+		if err := r.Idle(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Void is a receiver for outputs that nobody reads.
+type Void struct{}
+
+// Process frees the batch.
+func (Void) Process(b element.Batch) error { b.Free(); return nil }
+
+// Watermark does nothing.
+func (Void) Watermark(int64) error { return nil }
+
+// Idle does nothing.
+func (Void) Idle() error { return nil }
+
+// Emitter collects the records that an operator puts out into batches.
+type Emitter[U any] struct {
+	pool *element.Pool[U]
+	cur  *element.Of[U]
+	to   Receiver
+	out  *atomic.Int64
+}
+
+// NewEmitter returns an emitter that counts into out, which may be nil.
+func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *Emitter[U] {
+	return &Emitter[U]{pool: pool, cur: pool.Get(), to: to, out: out}
+}
+
+// Emit adds a record. It is passed on when the batch is full.
+func (e *Emitter[U]) Emit(v *U, t int64) error {
+	e.cur.Records = append(e.cur.Records, *v)
+	e.cur.Times = append(e.cur.Times, t)
+	if len(e.cur.Records) >= e.pool.Capacity() {
+		return e.Flush()
+	}
+	return nil
+}
+
+// Advance notes that the watermark is t after what was emitted so far.
+func (e *Emitter[U]) Advance(t int64) { e.cur.Advance(len(e.cur.Records), t) }
+
+// Flush passes on what has been collected.
+func (e *Emitter[U]) Flush() error {
+	n := len(e.cur.Records)
+	if n == 0 {
+		if len(e.cur.Steps) == 0 {
+			return nil
+		}
+		t := e.cur.Steps[len(e.cur.Steps)-1].Time
+		e.cur.Steps = e.cur.Steps[:0]
+		return e.to.Watermark(t)
+	}
+	b := e.cur
+	e.cur = e.pool.Get()
+	if e.out != nil {
+		e.out.Add(int64(n))
+	}
+	return e.to.Process(b)
+}

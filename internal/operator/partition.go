@@ -1,0 +1,165 @@
+package operator
+
+import (
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/keyed"
+)
+
+// Flusher is a receiver that holds records back until a batch is full. The task flushes it when it has nothing else to
+// do, when records have waited for the linger time, and before a barrier.
+type Flusher interface {
+	Receiver
+	// Flush passes on what is held. It reports whether there was anything.
+	Flush() (bool, error)
+}
+
+// Partition spreads records over targets by the key group of their key. Records of one key keep their order. Each
+// target is told the watermark before each record exactly: a step goes into its batch when the watermark has changed
+// since its last record, and into all when the batches are flushed.
+type Partition[K comparable, T any] struct {
+	key     func(*T) K
+	codec   *codec.Key[K]
+	size    func(*T) int
+	groups  int
+	owner   []int32
+	targets []target[T]
+	pool    *element.Pool[T]
+	// wm is the watermark of the stream here.
+	wm   int64
+	held bool
+}
+
+type target[T any] struct {
+	to  Sender
+	cur *element.Of[T]
+	// wm is the watermark that the target knows after its last record and step.
+	wm int64
+}
+
+// NewPartition returns the sender in front of a keyed operator.
+func NewPartition[K comparable, T any](key func(*T) K, kc *codec.Key[K], pool *element.Pool[T], groups int, to []Sender) *Partition[K, T] {
+	p := &Partition[K, T]{key: key, codec: kc, groups: groups, pool: pool, wm: element.NoTime}
+	p.owner = make([]int32, groups)
+	for g := range p.owner {
+		p.owner[g] = int32(keyed.Owner(g, len(to), groups))
+	}
+	for _, s := range to {
+		p.targets = append(p.targets, target[T]{to: s, cur: pool.Get(), wm: element.NoTime})
+	}
+	return p
+}
+
+// Process copies each record to the batch of its target.
+func (p *Partition[K, T]) Process(b element.Batch) error {
+	in := b.(*element.Of[T])
+	step := 0
+	limit := p.pool.Capacity()
+	canon, hash := p.codec.Canon, p.codec.Hash
+	for i := range in.Records {
+		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
+			p.wm = in.Steps[step].Time
+			step++
+		}
+		r := &in.Records[i]
+		k := p.key(r)
+		if canon != nil {
+			canon(&k)
+		}
+		h := hash(&k)
+		t := &p.targets[p.owner[keyed.Group(h, p.groups)]]
+		cur := t.cur
+		if t.wm != p.wm {
+			cur.Advance(len(cur.Records), p.wm)
+			t.wm = p.wm
+		}
+		cur.Records = append(cur.Records, *r)
+		cur.Times = append(cur.Times, in.Times[i])
+		cur.Hashes = append(cur.Hashes, h)
+		if len(cur.Records) >= limit {
+			if err := p.send(t); err != nil {
+				in.Free()
+				return err
+			}
+		}
+	}
+	if step < len(in.Steps) {
+		p.wm = in.Steps[len(in.Steps)-1].Time
+	}
+	p.held = true
+	in.Free()
+	return nil
+}
+
+func (p *Partition[K, T]) send(t *target[T]) error {
+	full := t.cur
+	t.cur = p.pool.Get()
+	return t.to.Push(element.Element{Kind: element.KindBatch, Batch: full})
+}
+
+// Watermark notes the watermark; targets learn it with their next batch or flush.
+func (p *Partition[K, T]) Watermark(w int64) error {
+	p.wm = w
+	p.held = true
+	return nil
+}
+
+// Flush sends all batches, and the watermark to those that do not know it.
+func (p *Partition[K, T]) Flush() (bool, error) {
+	if !p.held {
+		return false, nil
+	}
+	p.held = false
+	sent := false
+	for i := range p.targets {
+		t := &p.targets[i]
+		if len(t.cur.Records) > 0 {
+			if t.wm != p.wm {
+				t.cur.Advance(len(t.cur.Records), p.wm)
+				t.wm = p.wm
+			}
+			if err := p.send(t); err != nil {
+				return true, err
+			}
+			sent = true
+			continue
+		}
+		if t.wm != p.wm {
+			t.wm = p.wm
+			if err := t.to.Push(element.Element{Kind: element.KindWatermark, Time: p.wm}); err != nil {
+				return true, err
+			}
+			sent = true
+		}
+	}
+	return sent, nil
+}
+
+// Idle flushes and tells all targets.
+func (p *Partition[K, T]) Idle() error {
+	if _, err := p.Flush(); err != nil {
+		return err
+	}
+	for i := range p.targets {
+		if err := p.targets[i].to.Push(element.Element{Kind: element.KindIdle}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forward passes everything to one target as it comes.
+type Forward struct{ To Sender }
+
+// Process pushes the batch.
+func (f Forward) Process(b element.Batch) error {
+	return f.To.Push(element.Element{Kind: element.KindBatch, Batch: b})
+}
+
+// Watermark pushes the watermark.
+func (f Forward) Watermark(t int64) error {
+	return f.To.Push(element.Element{Kind: element.KindWatermark, Time: t})
+}
+
+// Idle pushes the idle mark.
+func (f Forward) Idle() error { return f.To.Push(element.Element{Kind: element.KindIdle}) }

@@ -1,0 +1,376 @@
+package operator
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"github.com/millrace-stream/millrace/agg"
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/keyed"
+	"github.com/millrace-stream/millrace/window"
+)
+
+// Session is one session of a key: records whose event times are at most the gap apart.
+type Session[A any] struct {
+	// First and Last are the smallest and largest event time. The session spans [First, Last+gap).
+	First, Last int64
+	// Revision is that of the next pane; 0 before the session has fired.
+	Revision int32
+	Acc      A
+}
+
+// Sessions are the sessions of a key, by First. No two touch.
+type Sessions[A any] struct {
+	List []Session[A]
+	// Wake is the time of the key's entry in the queue, if Queued. Both are made anew after a restore.
+	Wake   int64
+	Queued bool
+}
+
+// SessionConfig describes an aggregation over session windows.
+type SessionConfig[K comparable, T, A, R any] struct {
+	// Gap and Lateness are in ns.
+	Gap, Lateness int64
+	Key           func(*T) K
+	KeyCodec      *codec.Key[K]
+	Value         codec.Codec[Sessions[A]]
+	Agg           agg.Aggregator[T, A, R]
+	Pool          *element.Pool[window.Pane[K, R]]
+	LatePool      *element.Pool[T]
+}
+
+// sessionOp aggregates records per key over sessions.
+//
+// Each key has one entry in a heap: the next watermark at which one of its sessions fires or expires, or an earlier one.
+// A record that prolongs a session leaves the entry alone; when its time comes and nothing is due, it is put back with
+// the time that is right then. So the heap is touched once per session and not once per record.
+type sessionOp[K comparable, T, A, R any] struct {
+	SessionConfig[K, T, A, R]
+
+	c     *Context
+	clock int64
+	space *keyed.Space[K, Sessions[A]]
+	pane  *keyed.Pane[K, Sessions[A]]
+	emit  *Emitter[window.Pane[K, R]]
+	late  *Emitter[T]
+	queue wakeups[K]
+	due   []dueSession[K, A]
+	open  int64
+}
+
+type dueSession[K comparable, A any] struct {
+	key     K
+	session Session[A]
+}
+
+const sessionState = "session"
+
+// NewSession returns the operator.
+func NewSession[K comparable, T, A, R any](cfg SessionConfig[K, T, A, R]) Op {
+	return &sessionOp[K, T, A, R]{SessionConfig: cfg}
+}
+
+func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
+	s.c = c
+	s.emit = NewEmitter(s.Pool, c.Outputs(""), &c.Counters.Out)
+	s.late = NewEmitter(s.LatePool, c.Outputs("late"), nil)
+	s.space = newSpace[K, Sessions[A]](c, sessionState, s.KeyCodec, s.Value, codec.Deep)
+	clock, err := oldClock(c.Old)
+	if err != nil {
+		return err
+	}
+	s.clock = clock
+	if clock > element.NoTime { // tell those after it, who start anew
+		s.emit.Advance(clock)
+		s.late.Advance(clock)
+	}
+	if err := c.Load(sessionState, s.space.Restore()); err != nil {
+		return err
+	}
+	s.pane = s.space.Ensure(0)
+	s.pane.Each(func(k *K, v *Sessions[A], h uint64) bool {
+		s.open += int64(len(v.List))
+		v.Queued = false
+		s.queueUp(*k, h, v)
+		return true
+	})
+	return nil
+}
+
+func (s *sessionOp[K, T, A, R]) Input(int) Receiver { return s }
+
+func (s *sessionOp[K, T, A, R]) end(x *Session[A]) int64 { return satAdd(x.Last, s.Gap) }
+
+// next returns the first watermark at which a session of the key fires or expires.
+func (s *sessionOp[K, T, A, R]) next(v *Sessions[A]) int64 {
+	at := int64(element.EndTime)
+	for i := range v.List {
+		x := &v.List[i]
+		t := satAdd(s.end(x), -1)
+		if t <= s.clock { // it has fired
+			t = satAdd(t, s.Lateness)
+		}
+		at = min(at, t)
+	}
+	return at
+}
+
+// queueUp sees to it that the key is woken in time.
+func (s *sessionOp[K, T, A, R]) queueUp(k K, h uint64, v *Sessions[A]) {
+	at := s.next(v)
+	if v.Queued && v.Wake <= at {
+		return
+	}
+	v.Queued, v.Wake = true, at
+	if s.KeyCodec.Clone != nil {
+		s.KeyCodec.Clone(&k) // the queue outlives the batch
+	}
+	heap.Push(&s.queue, wakeup[K]{at: at, key: k, hash: h})
+}
+
+// Process adds the records of a batch, with the clock moving where its steps say.
+func (s *sessionOp[K, T, A, R]) Process(b element.Batch) error {
+	in := b.(*element.Of[T])
+	defer in.Free()
+	s.c.Counters.In.Add(int64(len(in.Records)))
+	step := 0
+	for i := range in.Records {
+		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
+			if err := s.advance(in.Steps[step].Time); err != nil {
+				return err
+			}
+			step++
+		}
+		if err := s.add(in, i); err != nil {
+			return err
+		}
+	}
+	for ; step < len(in.Steps); step++ {
+		if err := s.advance(in.Steps[step].Time); err != nil {
+			return err
+		}
+	}
+	return s.flush()
+}
+
+// Watermark moves the clock.
+func (s *sessionOp[K, T, A, R]) Watermark(t int64) error {
+	if err := s.advance(t); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// Idle passes on that nothing holds the watermark.
+func (s *sessionOp[K, T, A, R]) Idle() error {
+	if err := s.late.to.Idle(); err != nil {
+		return err
+	}
+	return s.emit.to.Idle()
+}
+
+func (s *sessionOp[K, T, A, R]) flush() error {
+	s.c.Counters.Watermark.Store(s.clock)
+	s.c.Counters.OpenWindows.Store(s.open)
+	if err := s.late.Flush(); err != nil {
+		return err
+	}
+	return s.emit.Flush()
+}
+
+// add puts one record into the sessions of its key: merge first, then test whether the merged session is past.
+func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
+	r, t := &in.Records[i], in.Times[i]
+	if s.Agg.Check != nil {
+		if err := s.Agg.Check(r); err != nil {
+			return recordError(err, t)
+		}
+	}
+	k := s.Key(r)
+	if s.KeyCodec.Canon != nil {
+		s.KeyCodec.Canon(&k)
+	}
+	var h uint64
+	if len(in.Hashes) > 0 {
+		h = in.Hashes[i]
+	} else {
+		h = s.KeyCodec.Hash(&k)
+	}
+	v := s.pane.Update(&k, h)
+	lo, hi := 0, 0
+	if v != nil {
+		lo, hi = s.touching(v, t)
+	}
+	last := t
+	if lo < hi {
+		last = max(last, v.List[hi-1].Last)
+	}
+	if satAdd(satAdd(satAdd(last, s.Gap), -1), s.Lateness) <= s.clock {
+		s.c.Counters.Late.Add(1)
+		s.c.Counters.LateWindows.Add(1)
+		return s.late.Emit(r, t)
+	}
+	if v == nil {
+		v, _ = s.pane.Upsert(&k, h)
+	}
+	x := s.merge(v, lo, hi, t)
+	s.Agg.Add(&x.Acc, r)
+	if satAdd(s.end(x), -1) <= s.clock {
+		// It has ended and takes records only because of the allowed lateness: emit it again.
+		if err := s.put(&k, x, window.Late); err != nil {
+			return err
+		}
+		x.Revision++
+	}
+	s.queueUp(k, h, v)
+	return nil
+}
+
+// touching returns the range of sessions that a record at t joins: those at most a gap away on either side.
+func (s *sessionOp[K, T, A, R]) touching(v *Sessions[A], t int64) (lo, hi int) {
+	lo = len(v.List)
+	for i := range v.List {
+		if satAdd(v.List[i].Last, s.Gap) >= t {
+			lo = i
+			break
+		}
+	}
+	hi = lo
+	for hi < len(v.List) && v.List[hi].First <= satAdd(t, s.Gap) {
+		hi++
+	}
+	return lo, hi
+}
+
+// merge makes one session of those in [lo, hi) and the time t, and returns it.
+func (s *sessionOp[K, T, A, R]) merge(v *Sessions[A], lo, hi int, t int64) *Session[A] {
+	if lo == hi {
+		x := Session[A]{First: t, Last: t}
+		if s.Agg.Init != nil {
+			s.Agg.Init(&x.Acc)
+		}
+		v.List = slices.Insert(v.List, lo, x)
+		s.open++
+		return &v.List[lo]
+	}
+	x := &v.List[lo]
+	for i := lo + 1; i < hi; i++ {
+		y := &v.List[i]
+		s.Agg.Merge(&x.Acc, &y.Acc)
+		x.Last = max(x.Last, y.Last)
+		// A session that swallows one that has fired is a later revision of it. If it is open again it fires when it ends.
+		x.Revision = max(x.Revision, y.Revision)
+	}
+	v.List = slices.Delete(v.List, lo+1, hi)
+	s.open -= int64(hi - lo - 1)
+	x = &v.List[lo]
+	x.First, x.Last = min(x.First, t), max(x.Last, t)
+	return x
+}
+
+func (s *sessionOp[K, T, A, R]) put(k *K, x *Session[A], kind window.Firing) error {
+	end := s.end(x)
+	if s.Agg.Verify != nil {
+		if err := s.Agg.Verify(&x.Acc); err != nil {
+			return resultError(err, k, x.First, end)
+		}
+	}
+	p := window.Pane[K, R]{
+		Key: *k, Start: timeOf(x.First), End: timeOf(end),
+		Value: s.Agg.Result(&x.Acc), Revision: x.Revision, Kind: kind,
+	}
+	return s.emit.Emit(&p, satAdd(end, -1))
+}
+
+// advance moves the clock, fires the sessions that have ended and forgets those that take no more records.
+func (s *sessionOp[K, T, A, R]) advance(t int64) error {
+	if t <= s.clock {
+		return nil
+	}
+	before := s.clock
+	s.clock = t
+	for len(s.queue) > 0 && s.queue[0].at <= t {
+		e := heap.Pop(&s.queue).(wakeup[K])
+		s.wake(e, before)
+	}
+	slices.SortFunc(s.due, func(a, b dueSession[K, A]) int {
+		if c := cmp.Compare(a.session.Last, b.session.Last); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(a.session.First, b.session.First); c != 0 {
+			return c
+		}
+		return s.KeyCodec.Compare(&a.key, &b.key)
+	})
+	for i := range s.due {
+		if err := s.put(&s.due[i].key, &s.due[i].session, window.OnTime); err != nil {
+			return err
+		}
+	}
+	clear(s.due)
+	s.due = s.due[:0]
+	s.emit.Advance(t)
+	s.late.Advance(t)
+	return nil
+}
+
+// wake collects the sessions of a key that end between the clock before and now, and drops the expired.
+func (s *sessionOp[K, T, A, R]) wake(e wakeup[K], before int64) {
+	v := s.pane.Update(&e.key, e.hash)
+	if v == nil || !v.Queued || v.Wake != e.at {
+		return // an entry that was replaced by an earlier one
+	}
+	v.Queued = false
+	kept := v.List[:0]
+	for i := range v.List {
+		x := v.List[i]
+		last := satAdd(s.end(&x), -1)
+		if last <= s.clock && last > before {
+			s.due = append(s.due, dueSession[K, A]{e.key, x})
+			x.Revision++
+		}
+		if satAdd(last, s.Lateness) > s.clock {
+			kept = append(kept, x)
+		}
+	}
+	s.open -= int64(len(v.List) - len(kept))
+	clear(v.List[len(kept):])
+	v.List = kept
+	if len(kept) == 0 {
+		s.pane.Delete(&e.key, e.hash)
+		return
+	}
+	s.queueUp(e.key, e.hash, v)
+}
+
+func (s *sessionOp[K, T, A, R]) Freeze(epoch uint64) (Cut, error) {
+	return Cut{State: clockState(s.clock), Frozen: []NamedFrozen{{sessionState, s.space.Freeze(epoch)}}}, nil
+}
+
+func (s *sessionOp[K, T, A, R]) Completed(epoch uint64) { s.space.Completed(epoch) }
+
+func (s *sessionOp[K, T, A, R]) Close() error { return nil }
+
+// wakeup is an entry of a heap by time.
+type wakeup[K comparable] struct {
+	at   int64
+	hash uint64
+	key  K
+}
+
+type wakeups[K comparable] []wakeup[K]
+
+func (w wakeups[K]) Len() int           { return len(w) }
+func (w wakeups[K]) Less(i, j int) bool { return w[i].at < w[j].at }
+func (w wakeups[K]) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+func (w *wakeups[K]) Push(x any)        { *w = append(*w, x.(wakeup[K])) }
+func (w *wakeups[K]) Pop() any {
+	old := *w
+	n := len(old) - 1
+	e := old[n]
+	old[n] = wakeup[K]{}
+	*w = old[:n]
+	return e
+}

@@ -1,0 +1,530 @@
+package operator
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/millrace-stream/millrace/agg"
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/keyed"
+	"github.com/millrace-stream/millrace/internal/pane"
+	"github.com/millrace-stream/millrace/window"
+)
+
+// WindowConfig describes an aggregation over aligned windows, tumbling or sliding.
+type WindowConfig[K comparable, T, A, R any] struct {
+	// Panes says where windows and the panes that they share begin and end.
+	Panes pane.Layout
+	// Lateness is how long after its end a window takes records, in ns.
+	Lateness  int64
+	Key       func(*T) K
+	KeyCodec  *codec.Key[K]
+	Acc       codec.Codec[A]
+	AccLayout codec.Layout
+	Agg       agg.Aggregator[T, A, R]
+	Pool      *element.Pool[window.Pane[K, R]]
+	LatePool  *element.Pool[T]
+}
+
+// windowOp aggregates records per key over aligned windows.
+//
+// State is kept per slice: the span of gcd(size, slide) that all windows take or leave as a whole. A record updates one
+// accumulator, whatever the number of windows it is in; a window merges its slices when it fires. A tumbling window is
+// its own only slice.
+//
+// Invariants:
+//  1. A window has fired if and only if its end - 1 <= clock, and it held a record at that time or since.
+//  2. A slice exists while a window that contains it can still take records or fire: until the end of the last such
+//     window - 1 + lateness <= clock.
+type windowOp[K comparable, T, A, R any] struct {
+	WindowConfig[K, T, A, R]
+	size, slide, slice int64
+
+	c       *Context
+	clock   int64
+	space   *keyed.Space[K, A]
+	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
+	scratch *keyed.Space[K, A]
+	emit    *Emitter[window.Pane[K, R]]
+	late    *Emitter[T]
+
+	slices  []*slice[K, A] // open ones, by start
+	current *slice[K, A]
+	// wake is the first watermark that has work to do: something fires or expires.
+	wake int64
+	refs []keyed.Ref[K, A]
+	due  []int64
+}
+
+// slice is an open slice and the watermarks that matter to it.
+type slice[K comparable, A any] struct {
+	start int64
+	// fired is when the first window that contains the slice fires, expired when the last one takes no more records.
+	fired, expired int64
+	pane           *keyed.Pane[K, A]
+}
+
+const (
+	windowState   = "window"
+	revisionState = "revision"
+	// scratchSpan is where the slices of a window are merged.
+	scratchSpan = 0
+)
+
+// NewWindow returns the operator.
+func NewWindow[K comparable, T, A, R any](cfg WindowConfig[K, T, A, R]) Op {
+	return &windowOp[K, T, A, R]{
+		WindowConfig: cfg, size: cfg.Panes.Size(), slide: cfg.Panes.Slide(), slice: cfg.Panes.PaneSize(),
+	}
+}
+
+func (w *windowOp[K, T, A, R]) Open(c *Context) error {
+	w.c = c
+	w.emit = NewEmitter(w.Pool, c.Outputs(""), &c.Counters.Out)
+	w.late = NewEmitter(w.LatePool, c.Outputs("late"), nil)
+	w.space = newSpace[K, A](c, windowState, w.KeyCodec, w.Acc, w.AccLayout)
+	w.scratch = newSpace[K, A](c, "scratch", w.KeyCodec, w.Acc, w.AccLayout)
+	clock, err := oldClock(c.Old)
+	if err != nil {
+		return err
+	}
+	w.clock = clock
+	if clock > element.NoTime { // tell those after it, who start anew
+		w.emit.Advance(clock)
+		w.late.Advance(clock)
+	}
+	if err := c.Load(windowState, w.space.Restore()); err != nil {
+		return err
+	}
+	if w.Lateness > 0 {
+		w.revs = newSpace[K, int32](c, revisionState, w.KeyCodec, codecInt32, codec.Flat)
+		if err := c.Load(revisionState, w.revs.Restore()); err != nil {
+			return err
+		}
+	}
+	for _, start := range w.space.Spans() {
+		w.slices = append(w.slices, w.newSlice(start, w.space.Pane(start)))
+	}
+	w.schedule()
+	return nil
+}
+
+func (w *windowOp[K, T, A, R]) newSlice(start int64, p *keyed.Pane[K, A]) *slice[K, A] {
+	first, last := w.firstWindow(start), w.lastWindow(start)
+	return &slice[K, A]{
+		start: start, pane: p,
+		fired:   satAdd(first, w.size-1),
+		expired: satAdd(satAdd(last, w.size-1), w.Lateness),
+	}
+}
+
+// lastWindow returns the start of the last window that contains the slice.
+func (w *windowOp[K, T, A, R]) lastWindow(slice int64) int64 { return w.Panes.Last(slice).Start }
+
+// firstWindow returns the start of the first window that contains the slice.
+func (w *windowOp[K, T, A, R]) firstWindow(slice int64) int64 { return w.Panes.First(slice).Start }
+
+func satAdd(a, b int64) int64 {
+	s := a + b
+	if a > 0 && b > 0 && s < 0 {
+		return math.MaxInt64
+	}
+	if a < 0 && b < 0 && s >= 0 {
+		return math.MinInt64
+	}
+	return s
+}
+
+func (w *windowOp[K, T, A, R]) Input(int) Receiver { return w }
+
+// Process adds the records of a batch, with the clock moving where its steps say.
+func (w *windowOp[K, T, A, R]) Process(b element.Batch) error {
+	in := b.(*element.Of[T])
+	w.c.Counters.In.Add(int64(len(in.Records)))
+	from := 0
+	for _, s := range in.Steps {
+		if err := w.add(in, from, int(s.At)); err != nil {
+			in.Free()
+			return err
+		}
+		from = int(s.At)
+		if err := w.advance(s.Time); err != nil {
+			in.Free()
+			return err
+		}
+	}
+	err := w.add(in, from, len(in.Records))
+	in.Free()
+	if err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// Watermark moves the clock.
+func (w *windowOp[K, T, A, R]) Watermark(t int64) error {
+	if err := w.advance(t); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// Idle passes on that nothing holds the watermark.
+func (w *windowOp[K, T, A, R]) Idle() error {
+	if err := w.late.to.Idle(); err != nil {
+		return err
+	}
+	return w.emit.to.Idle()
+}
+
+func (w *windowOp[K, T, A, R]) flush() error {
+	w.c.Counters.Watermark.Store(w.clock)
+	w.c.Counters.OpenWindows.Store(int64(len(w.slices)))
+	if err := w.late.Flush(); err != nil {
+		return err
+	}
+	return w.emit.Flush()
+}
+
+// add puts the records [from, to) into their slices. The clock stands still.
+func (w *windowOp[K, T, A, R]) add(in *element.Of[T], from, to int) error {
+	hashed := len(in.Hashes) > 0
+	canon, hash, key, add := w.KeyCodec.Canon, w.KeyCodec.Hash, w.Key, w.Agg.Add
+	cur := w.current
+	for i := from; i < to; i++ {
+		t := in.Times[i]
+		if cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
+			cur = w.find(t)
+			if cur == nil {
+				if err := w.tooLate(in, i); err != nil {
+					return err
+				}
+				continue
+			}
+			w.current = cur
+		}
+		r := &in.Records[i]
+		if w.Agg.Check != nil {
+			if err := w.Agg.Check(r); err != nil {
+				return recordError(err, t)
+			}
+		}
+		k := key(r)
+		if canon != nil {
+			canon(&k)
+		}
+		var h uint64
+		if hashed {
+			h = in.Hashes[i]
+		} else {
+			h = hash(&k)
+		}
+		if w.clock >= cur.fired {
+			if err := w.addAfterFiring(cur, &k, h, r, t); err != nil {
+				return err
+			}
+			continue
+		}
+		acc, fresh := cur.pane.Upsert(&k, h)
+		if fresh && w.Agg.Init != nil {
+			w.Agg.Init(acc)
+		}
+		add(acc, r)
+	}
+	return nil
+}
+
+// find returns the open slice of time t, made if need be, or nil when every window of t is past.
+func (w *windowOp[K, T, A, R]) find(t int64) *slice[K, A] {
+	start := w.Panes.Pane(t).Start
+	i, ok := slices.BinarySearchFunc(w.slices, start, func(s *slice[K, A], at int64) int {
+		switch {
+		case s.start < at:
+			return -1
+		case s.start > at:
+			return 1
+		}
+		return 0
+	})
+	if ok {
+		return w.slices[i]
+	}
+	s := w.newSlice(start, nil)
+	if s.expired <= w.clock {
+		return nil
+	}
+	s.pane = w.space.Ensure(start)
+	w.slices = slices.Insert(w.slices, i, s)
+	w.schedule()
+	return s
+}
+
+// tooLate counts a record that no window takes and gives it to the late output.
+func (w *windowOp[K, T, A, R]) tooLate(in *element.Of[T], i int) error {
+	w.c.Counters.Late.Add(1)
+	w.c.Counters.LateWindows.Add(w.windowsOf(in.Times[i]))
+	return w.late.Emit(&in.Records[i], in.Times[i])
+}
+
+func (w *windowOp[K, T, A, R]) windowsOf(t int64) int64 {
+	return (w.lastWindow(t)-w.firstWindow(t))/w.slide + 1
+}
+
+// addAfterFiring adds a record to a slice of which some window has fired. Windows that still take records emit a new
+// pane; the others miss the record, which is counted.
+func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r *T, t int64) error {
+	last := w.lastWindow(s.start)
+	var again []int64
+	for ws := w.firstWindow(s.start); ws <= last; ws += w.slide {
+		end := satAdd(ws, w.size-1)
+		if end > w.clock {
+			break
+		}
+		if satAdd(end, w.Lateness) <= w.clock {
+			w.c.Counters.LateWindows.Add(1)
+			continue
+		}
+		again = append(again, ws)
+	}
+	seen := make([]bool, len(again))
+	for i, ws := range again {
+		seen[i] = w.holds(ws, k, h)
+	}
+	acc, fresh := s.pane.Upsert(k, h)
+	if fresh && w.Agg.Init != nil {
+		w.Agg.Init(acc)
+	}
+	w.Agg.Add(acc, r)
+	for i, ws := range again {
+		if err := w.emitLate(ws, k, h, seen[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holds reports whether the window has a record of the key.
+func (w *windowOp[K, T, A, R]) holds(ws int64, k *K, h uint64) bool {
+	for _, s := range w.within(ws) {
+		if s.pane.Get(k, h) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// within returns the open slices of a window.
+func (w *windowOp[K, T, A, R]) within(ws int64) []*slice[K, A] {
+	end := satAdd(ws, w.size)
+	lo, hi := len(w.slices), len(w.slices)
+	for i, s := range w.slices {
+		if s.start >= ws && i < lo {
+			lo = i
+		}
+		if s.start >= end {
+			hi = i
+			break
+		}
+	}
+	return w.slices[min(lo, hi):hi]
+}
+
+// emitLate emits the pane of one key again.
+func (w *windowOp[K, T, A, R]) emitLate(ws int64, k *K, h uint64, seen bool) error {
+	rev, fresh := w.revs.Ensure(ws).Upsert(k, h)
+	switch {
+	case !fresh:
+		*rev++
+	case seen:
+		*rev = 1 // revision 0 was emitted at the watermark
+	default:
+		*rev = 0
+	}
+	revision := *rev
+	parts := w.within(ws)
+	var acc A
+	if len(parts) == 1 {
+		return w.put(ws, k, parts[0].pane.Get(k, h), revision, window.Late)
+	}
+	if w.Agg.Init != nil {
+		w.Agg.Init(&acc)
+	}
+	for _, s := range parts {
+		if a := s.pane.Get(k, h); a != nil {
+			w.Agg.Merge(&acc, a)
+		}
+	}
+	return w.put(ws, k, &acc, revision, window.Late)
+}
+
+func (w *windowOp[K, T, A, R]) put(ws int64, k *K, acc *A, revision int32, kind window.Firing) error {
+	if w.Agg.Verify != nil {
+		if err := w.Agg.Verify(acc); err != nil {
+			return resultError(err, k, ws, satAdd(ws, w.size))
+		}
+	}
+	p := window.Pane[K, R]{
+		Key: *k, Start: timeOf(ws), End: timeOf(satAdd(ws, w.size)),
+		Value: w.Agg.Result(acc), Revision: revision, Kind: kind,
+	}
+	return w.emit.Emit(&p, satAdd(ws, w.size-1))
+}
+
+// advance moves the clock and fires and clears what is due.
+func (w *windowOp[K, T, A, R]) advance(t int64) error {
+	if t <= w.clock {
+		return nil
+	}
+	if t >= w.wake {
+		if err := w.fire(t); err != nil {
+			return err
+		}
+	}
+	w.clock = t
+	if t >= w.wake {
+		w.expire()
+		w.schedule()
+	}
+	// All results leave before the watermark that caused them.
+	w.emit.Advance(t)
+	w.late.Advance(t)
+	return nil
+}
+
+// fire emits all windows that end between the clock and t, in the order of their ends and then of the encoded keys.
+func (w *windowOp[K, T, A, R]) fire(t int64) error {
+	// A window fires at t when clock < start + Size - 1 <= t.
+	lo, hi := satAdd(satAdd(w.clock, 1), -(w.size-1)), satAdd(t, -(w.size-1))
+	w.due = w.due[:0]
+	for _, s := range w.slices {
+		if s.pane.Len() == 0 {
+			continue
+		}
+		first, last := w.firstWindow(s.start), w.lastWindow(s.start)
+		if first < lo {
+			first = w.ceil(lo)
+		}
+		for ws := first; ws <= min(last, hi); ws += w.slide {
+			w.due = append(w.due, ws)
+		}
+	}
+	slices.Sort(w.due)
+	w.due = slices.Compact(w.due)
+	for _, ws := range w.due {
+		if err := w.fireWindow(ws); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ceil returns the first window start that is not below t.
+func (w *windowOp[K, T, A, R]) ceil(t int64) int64 {
+	f := w.lastWindow(t)
+	if f < t {
+		return satAdd(f, w.slide)
+	}
+	return f
+}
+
+func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
+	parts := w.within(ws)
+	from := parts[0].pane
+	if len(parts) > 1 {
+		from = w.merge(parts)
+		defer w.scratch.Drop(scratchSpan)
+	}
+	w.refs = from.Sorted(w.refs[:0])
+	for i := range w.refs {
+		if err := w.put(ws, w.refs[i].Key, w.refs[i].Value, 0, window.OnTime); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge combines the slices of a window.
+func (w *windowOp[K, T, A, R]) merge(parts []*slice[K, A]) *keyed.Pane[K, A] {
+	dst := w.scratch.Ensure(scratchSpan)
+	for _, s := range parts {
+		s.pane.Each(func(k *K, v *A, h uint64) bool {
+			acc, fresh := dst.Upsert(k, h)
+			if fresh && w.Agg.Init != nil {
+				w.Agg.Init(acc)
+			}
+			w.Agg.Merge(acc, v)
+			return true
+		})
+	}
+	return dst
+}
+
+// expire drops the slices, and the revisions, that no record can reach any more.
+func (w *windowOp[K, T, A, R]) expire() {
+	kept := w.slices[:0]
+	for _, s := range w.slices {
+		if s.expired <= w.clock {
+			w.space.Drop(s.start)
+			if w.current == s {
+				w.current = nil
+			}
+			continue
+		}
+		kept = append(kept, s)
+	}
+	clear(w.slices[len(kept):])
+	w.slices = kept
+	if w.revs == nil {
+		return
+	}
+	for _, ws := range w.revs.Spans() {
+		if satAdd(satAdd(ws, w.size-1), w.Lateness) <= w.clock {
+			w.revs.Drop(ws)
+		}
+	}
+}
+
+// schedule sets wake from the open slices.
+func (w *windowOp[K, T, A, R]) schedule() {
+	w.wake = math.MaxInt64
+	lo := satAdd(satAdd(w.clock, 1), -(w.size - 1))
+	for _, s := range w.slices {
+		w.wake = min(w.wake, s.expired)
+		ws := w.firstWindow(s.start)
+		if ws < lo {
+			ws = w.ceil(lo)
+		}
+		if ws <= w.lastWindow(s.start) {
+			w.wake = min(w.wake, satAdd(ws, w.size-1))
+		}
+	}
+	if w.revs != nil {
+		for _, ws := range w.revs.Spans() {
+			w.wake = min(w.wake, satAdd(satAdd(ws, w.size-1), w.Lateness))
+		}
+	}
+}
+
+func (w *windowOp[K, T, A, R]) Freeze(epoch uint64) (Cut, error) {
+	cut := Cut{State: clockState(w.clock), Frozen: []NamedFrozen{{windowState, w.space.Freeze(epoch)}}}
+	if w.revs != nil {
+		cut.Frozen = append(cut.Frozen, NamedFrozen{revisionState, w.revs.Freeze(epoch)})
+	}
+	return cut, nil
+}
+
+func (w *windowOp[K, T, A, R]) Completed(epoch uint64) {
+	w.space.Completed(epoch)
+	if w.revs != nil {
+		w.revs.Completed(epoch)
+	}
+}
+
+func (w *windowOp[K, T, A, R]) Close() error { return nil }
+
+var (
+	errBadClock    = errors.New("operator clock in the checkpoint is not readable")
+	errBadRevision = errors.New("revision in the checkpoint is not readable")
+)

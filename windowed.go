@@ -1,0 +1,132 @@
+package millrace
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-stream/millrace/agg"
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/element"
+	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
+	"github.com/millrace-stream/millrace/internal/pane"
+	"github.com/millrace-stream/millrace/window"
+)
+
+// Pane is one result of a window. See window.Pane.
+type Pane[K comparable, R any] = window.Pane[K, R]
+
+// Windowed is a handle on a keyed stream cut into windows.
+type Windowed[K comparable, T any] struct {
+	keyed    Keyed[K, T]
+	assigner window.Assigner
+	lateness time.Duration
+	// first is the first operator on these windows: the one whose late output Late returns.
+	first *int
+}
+
+// Window cuts the records of each key into windows of event time.
+func (k Keyed[K, T]) Window(a window.Assigner) Windowed[K, T] {
+	first := -1
+	return Windowed[K, T]{keyed: k, assigner: a, first: &first}
+}
+
+// AllowedLateness keeps windows for d of event time after they have fired. A record that comes in this time makes them
+// emit again, with the next revision.
+func (w Windowed[K, T]) AllowedLateness(d time.Duration) Windowed[K, T] {
+	w.lateness = d
+	return w
+}
+
+// Late returns the records that came too late for all of their windows. Call it after Aggregate.
+func (w Windowed[K, T]) Late() Stream[T] {
+	s := w.keyed.stream
+	if *w.first < 0 {
+		n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
+		n.Errs = []error{errors.New("Late before Aggregate: nothing has put records into these windows yet")}
+		return Stream[T]{job: s.job, node: s.job.add(1, n), timed: s.timed}
+	}
+	return Stream[T]{job: s.job, node: *w.first, side: "late", timed: s.timed}
+}
+
+// Aggregate combines the records of each key and window into one value. The id names the state.
+func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]) Stream[Pane[K, R]] {
+	k := w.keyed
+	n := k.node(id, "aggregate")
+	check := func(err error) {
+		if err != nil {
+			n.Errs = append(n.Errs, err)
+		}
+	}
+	check(a.Err)
+	if a.Err == nil && (a.Add == nil || a.Result == nil) {
+		check(errors.New("the aggregator has no Add or no Result"))
+	}
+	if w.lateness < 0 {
+		check(fmt.Errorf("AllowedLateness is %v: it must not be negative", w.lateness))
+	}
+	if !k.stream.timed {
+		check(errors.New("windows need event time: give EventTime to the source"))
+	}
+	var newOp func() operator.Op
+	switch {
+	case w.assigner == nil:
+		check(errors.New("the window assigner is nil"))
+	case w.assigner.Check() != nil:
+		check(w.assigner.Check())
+	case w.assigner.Spec().Kind == window.KindSession:
+		newOp = sessions(w, a, n, check)
+	default:
+		newOp = aligned(w, a, n, check)
+	}
+	n.Op = &operator.Spec{New: newOp, Partition: k.partition()}
+	at := k.stream.job.add(1, n)
+	if *w.first < 0 {
+		*w.first = at
+	}
+	return Stream[Pane[K, R]]{job: k.stream.job, node: at, timed: true}
+}
+
+// aligned makes the operator of tumbling and sliding windows.
+func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+	spec := w.assigner.Spec()
+	panes, err := pane.New(spec)
+	check(err)
+	acc, err := codec.For[A]()
+	check(accumulator(err))
+	n.Types["window"] = spec.String()
+	n.Types["state"] = codec.Describe[A]()
+	if a.Merge == nil && err == nil && panes.PanesPerWindow() > 1 {
+		check(fmt.Errorf("%v windows share panes, and this aggregator has no Merge to combine them", spec))
+	}
+	cfg := operator.WindowConfig[K, T, A, R]{
+		Panes: panes, Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Acc: acc, AccLayout: codec.LayoutOf[A](), Agg: a,
+		Pool: element.NewPool[Pane[K, R]](operator.BatchSize), LatePool: element.NewPool[T](operator.ExchangeSize),
+	}
+	return func() operator.Op { return operator.NewWindow(cfg) }
+}
+
+// sessions makes the operator of session windows.
+func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+	spec := w.assigner.Spec()
+	value, err := codec.For[operator.Sessions[A]]()
+	check(accumulator(err))
+	if a.Merge == nil {
+		check(errors.New("sessions merge, and this aggregator has no Merge"))
+	}
+	n.Types["window"] = spec.String()
+	n.Types["state"] = codec.Describe[A]()
+	cfg := operator.SessionConfig[K, T, A, R]{
+		Gap: int64(spec.Gap), Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
+		Pool: element.NewPool[Pane[K, R]](operator.BatchSize), LatePool: element.NewPool[T](operator.ExchangeSize),
+	}
+	return func() operator.Op { return operator.NewSession(cfg) }
+}
+
+func accumulator(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the accumulator cannot be kept in checkpoints: %w", err)
+}
