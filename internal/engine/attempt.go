@@ -397,6 +397,7 @@ func (a *attempt) keepCommittables(c *cut) {
 func (a *attempt) abort(f epoch.Abort) {
 	a.failed++
 	for _, t := range a.tasks { // in the order of tasks, so that the carried output is the same in every run
+		t.command(func() { t.ctl.aborted = f.Epoch })
 		if c := a.acks[t.id]; c != nil {
 			a.keepCommittables(c)
 		}

@@ -71,6 +71,7 @@ type taskRun struct {
 		sync.Mutex
 		trigger   *element.Barrier
 		completed uint64
+		aborted   uint64
 		splits    []connect.Split
 		changed   bool
 	}
@@ -202,9 +203,12 @@ func (t *taskRun) obey() error {
 		return nil
 	}
 	t.ctl.changed = false
-	completed, splits := t.ctl.completed, len(t.ctl.splits) > 0
-	t.ctl.completed = 0
+	completed, aborted, splits := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0
+	t.ctl.completed, t.ctl.aborted = 0, 0
 	t.ctl.Unlock()
+	if aborted > 0 && t.align != nil && t.align.Abort(aborted) {
+		t.follow()
+	}
 	if completed > 0 {
 		for _, o := range t.ops {
 			o.op.Completed(completed)
@@ -385,15 +389,20 @@ func (t *taskRun) take(input int, el element.Element) error {
 		if err != nil {
 			return err
 		}
-		for i := range t.heads {
-			t.inbox.Block(i, t.align.Blocked(i))
-		}
+		t.follow()
 		if !aligned {
 			return nil
 		}
 		return t.cut(el.Barrier)
 	}
 	return fmt.Errorf("engine: unknown kind of element %d", el.Kind)
+}
+
+// follow makes the inbox take from the inputs that the alignment does not block.
+func (t *taskRun) follow() {
+	for i := range t.heads {
+		t.inbox.Block(i, t.align.Blocked(i))
+	}
 }
 
 // wakeInput ends the idleness of an input that has something to say.

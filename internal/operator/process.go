@@ -107,9 +107,13 @@ func (x *processOp[K, T, S, O]) Open(c *Context) error {
 	o.c, o.codec = c, x.KeyCodec
 	o.emit = NewEmitter(x.Pool, c.Outputs(""), &c.Counters.Out)
 	o.space = newSpace[K, S](c, processState, x.KeyCodec, x.ProcessConfig.State, x.Layout)
-	o.timers = keyed.NewTimers(keyed.TimersConfig[K]{
-		Operator: c.ID, State: timerState, Key: x.KeyCodec, Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
+	timers, err := keyed.NewTimers(keyed.TimersConfig[K]{
+		Operator: c.ID, State: timerState, Key: x.KeyCodec, Layout: codec.LayoutOf[K](), Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
 	})
+	if err != nil {
+		return err
+	}
+	o.timers = timers
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err

@@ -411,7 +411,11 @@ func (s *sourceOp[T]) end(sp *split[T]) error {
 	if err != nil {
 		return fmt.Errorf("close split %s: %w", sp.ID, err)
 	}
-	out, moved := s.combiner.End(sp.index)
+	done := s.combiner.End
+	if s.DiscoverEvery() > 0 { // others may come: this one's end is not that of the source
+		done = s.combiner.Remove
+	}
+	out, moved := done(sp.index)
 	if moved && out < element.EndTime {
 		s.wm = out
 		return s.out.Watermark(out)
