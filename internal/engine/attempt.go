@@ -29,8 +29,8 @@ type attempt struct {
 	base     uint64             // the restored epoch
 	// decidedBefore counts the epochs decided before this attempt.
 	decidedBefore int64
-	coord    *epoch.Coordinator
-	commits  map[string]connect.Committer // by sink id
+	coord         *epoch.Coordinator
+	commits       map[string]connect.Committer // by sink id
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
@@ -232,6 +232,11 @@ func (a *attempt) closeCommitters() error {
 
 // start makes and starts the tasks.
 func (a *attempt) start(ctx context.Context) error {
+	a.lister = &lister{attempt: a}
+	if err := a.lister.list(ctx); err != nil {
+		return err
+	}
+	a.spread()
 	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
 	if err != nil {
 		return err
@@ -239,10 +244,7 @@ func (a *attempt) start(ctx context.Context) error {
 	if err := a.build(ctx, chains); err != nil {
 		return err
 	}
-	a.lister = &lister{attempt: a}
-	if err := a.lister.first(ctx); err != nil {
-		return err
-	}
+	a.lister.assign()
 	var sources []int
 	for _, t := range a.tasks {
 		if t.source != nil {
