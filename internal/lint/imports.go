@@ -6,7 +6,7 @@ import (
 )
 
 // pureDirs take an input and return effects: no I/O, no clock, no goroutine.
-var pureDirs = []string{"internal/progress", "internal/epoch", "internal/graph", "internal/element", "window", "agg", "codec"}
+var pureDirs = []string{"internal/progress", "internal/epoch", "internal/graph", "internal/element", "internal/pane", "window", "agg", "codec"}
 
 // impure lists what a pure package must not import, with what to do.
 var impure = []struct{ path, instead string }{
@@ -23,7 +23,7 @@ var impure = []struct{ path, instead string }{
 }
 
 // lockFree is the part of the pure packages that is used by one goroutine at a time. The others may pool or cache.
-var lockFree = []string{"internal/progress", "internal/epoch", "internal/graph", "window"}
+var lockFree = []string{"internal/progress", "internal/epoch", "internal/graph", "internal/pane", "window"}
 
 func pureImports(t *Tree) []Finding {
 	var out []Finding
@@ -115,7 +115,7 @@ var floors = []struct {
 	floor int
 	dirs  []string
 }{
-	{0, []string{"internal/element", "internal/graph", "window", "agg", "codec", "internal/clock", "internal/fsx"}},
+	{0, []string{"internal/element", "internal/graph", "internal/pane", "window", "agg", "codec", "internal/clock", "internal/fsx"}},
 	{1, []string{"internal/task", "internal/env"}},
 	{2, []string{"internal/exchange", "internal/snapshot", "internal/progress", "internal/epoch", "connect"}},
 	{3, []string{"internal/keyed", "state"}},
