@@ -34,3 +34,6 @@ func (h *hidden) Unseen() {}
 
 // Workers is a plural of a wrong word.
 var Workers int // want glossary
+
+// Event is a function here: only the name of a type is another word for record.
+func Event() {}
