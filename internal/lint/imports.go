@@ -66,6 +66,7 @@ var coreModules = map[string]string{
 	"github.com/prometheus/client_golang": "internal/web",
 	"github.com/twmb/franz-go":            "internal/cluster",
 	"github.com/zeebo/xxh3":               "",
+	"github.com/spf13/cobra":              ".",
 	"golang.org/x/sync":                   "",
 	"golang.org/x/sys":                    "",
 	"golang.org/x/term":                   "",
