@@ -116,3 +116,35 @@ func TestDetachCopiesAllMemory(t *testing.T) {
 		t.Error("no error for a type without encoding")
 	}
 }
+
+func TestDetachFromKeepsWhatWasOwnedBefore(t *testing.T) {
+	detach, err := DetachFrom[ride]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := []byte("cardtag")
+	old := ride{card: "own", tags: [2]string{"x", "y"}}
+	v := old
+	v.tags[0] = unsafe.String(&buf[4], 3)
+	detach(&v, &old)
+	clear(buf)
+	if v.tags[0] != "tag" {
+		t.Errorf("a new string is still cut from the buffer: %q", v.tags[0])
+	}
+	if unsafe.StringData(string(v.card)) != unsafe.StringData(string(old.card)) {
+		t.Error("a string that was there before was copied")
+	}
+	deep, err := DetachFrom[[]int]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := []int{1}
+	b := a
+	deep(&b, &a)
+	if &a[0] == &b[0] {
+		t.Error("a slice is shared")
+	}
+	if d, err := DetachFrom[int](); d != nil || err != nil {
+		t.Errorf("flat type: got a function or error %v", err)
+	}
+}

@@ -1,0 +1,152 @@
+// Package agg makes aggregators: what a window keeps of its records, and the result that comes out of it.
+//
+// An Aggregator is a struct of functions over an accumulator. The ready-made ones are joined with Combine2 to Combine4 and
+// changed with Then; an own one is a struct literal:
+//
+//	agg.Aggregator[Ride, int64, int64]{
+//		Add:    func(total *int64, r *Ride) { *total += r.Cents },
+//		Merge:  func(dst, src *int64) { *dst += *src },
+//		Result: func(total *int64) int64 { return *total },
+//	}
+//
+// Functions over a field take the record by value (Sum, Min, ...). For records of more than four words this copies
+// the record at each call; the forms ending in Of take a pointer instead.
+//
+// Results do not depend on the order of records, nor on how they were divided among accumulators before a merge: ties are
+// broken by the order of package codec, collected items are sorted, integers are summed exactly. The exceptions are the last bits of float
+// sums and functions given to Reduce or Then that depend on order themselves.
+package agg
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/millrace-stream/millrace/codec"
+)
+
+// Aggregator turns records of type T into a result of type R by way of an accumulator of type A, which must be of a type
+// that package codec can encode. The functions may be called from several goroutines, each with accumulators of its own.
+type Aggregator[T, A, R any] struct {
+	// Init makes a zero A an empty accumulator. Nil says that it is one already.
+	Init func(acc *A)
+	// Add adds a record. It must not keep the pointer, and must copy strings that it keeps (codec.Detach), since they may be
+	// cut from the buffer of a whole batch.
+	Add func(acc *A, record *T)
+	// Merge adds what src has to dst, and leaves src as it is. The two may share only memory that is never written to. Nil says
+	// that accumulators cannot be merged; windows that need it refuse the aggregator when the job is built.
+	Merge func(dst, src *A)
+	// Result returns the result so far. It must not change the accumulator, and the result must not share memory with it
+	// that anybody may write to.
+	Result func(acc *A) R
+	// Check, if not nil, is called before Add; a record with an error is not added and goes to the error policy.
+	Check func(record *T) error
+	// Verify, if not nil, is called before Result; on an error there is no result, and the error goes to the error policy.
+	Verify func(acc *A) error
+	// Err is a mistake in the making of the aggregator: the job that uses it does not pass validation. The functions must
+	// not be called then.
+	Err error
+}
+
+// Integer is any integer type.
+type Integer interface {
+	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+// Float is any floating-point type.
+type Float interface{ ~float32 | ~float64 }
+
+// Number is any type that can be summed.
+type Number interface{ Integer | Float }
+
+// Count counts records.
+func Count[T any]() Aggregator[T, int64, int64] {
+	return Aggregator[T, int64, int64]{
+		Add:    func(acc *int64, _ *T) { *acc++ },
+		Merge:  func(dst, src *int64) { *dst += *src },
+		Result: func(acc *int64) int64 { return *acc },
+	}
+}
+
+// Then returns an aggregator whose result is f of the result of a. Of memory that it is given, f may do what it wants.
+func Then[T, A, R, S any](a Aggregator[T, A, R], f func(R) S) Aggregator[T, A, S] {
+	result := a.Result
+	return Aggregator[T, A, S]{
+		Init: a.Init, Add: a.Add, Merge: a.Merge, Check: a.Check, Verify: a.Verify,
+		Result: func(acc *A) S { return f(result(acc)) },
+		Err:    errors.Join(a.Err, missing("Then", f == nil)),
+	}
+}
+
+// missing is the error for a function that is nil.
+func missing(name string, isNil bool) error {
+	if isNil {
+		return fmt.Errorf("agg: %s: the function is nil; give it one", name)
+	}
+	return nil
+}
+
+// rejectNaN returns the Check for an order value that may be NaN, nil for types without NaN.
+func rejectNaN[T any, O cmp.Ordered](name string, f func(*T) O) func(*T) error {
+	if k := reflect.TypeFor[O]().Kind(); k != reflect.Float32 && k != reflect.Float64 {
+		return nil
+	}
+	return func(t *T) error {
+		if v := f(t); v != v {
+			return fmt.Errorf("agg: %s: the value is NaN, which has no place in an order", name)
+		}
+		return nil
+	}
+}
+
+// byPointer makes the pointer form of a function.
+func byPointer[T, V any](f func(T) V) func(*T) V {
+	if f == nil {
+		return nil
+	}
+	return func(t *T) V { return f(*t) }
+}
+
+// items is how records are kept and given away.
+type items[T any] struct {
+	// keep gives a record memory of its own; nil when it has none.
+	keep func(*T)
+	// give does so for a result; nil when nobody can write to what it shares.
+	give func(*T)
+	// compare is the order that breaks ties.
+	compare func(a, b *T) int
+}
+
+func itemsOf[T any](name string) (items[T], error) {
+	var it items[T]
+	var err error
+	if it.keep, err = codec.Detach[T](); err != nil {
+		return it, fmt.Errorf("agg: %s keeps records: %w", name, err)
+	}
+	if codec.LayoutOf[T]() == codec.Deep {
+		it.give = it.keep
+	}
+	if it.compare, err = codec.Compare[T](); err != nil {
+		return it, fmt.Errorf("agg: %s orders records: %w", name, err)
+	}
+	return it, nil
+}
+
+// own returns a copy of t with memory of its own.
+func (it *items[T]) own(t *T) T {
+	v := *t
+	if it.keep != nil {
+		it.keep(&v)
+	}
+	return v
+}
+
+// out returns a copy of t that may be given away.
+func (it *items[T]) out(t *T) T {
+	v := *t
+	if it.give != nil {
+		it.give(&v)
+	}
+	return v
+}

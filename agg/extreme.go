@@ -1,0 +1,151 @@
+package agg
+
+import (
+	"cmp"
+	"errors"
+
+	"github.com/millrace-stream/millrace/codec"
+)
+
+// ExtremeState is the accumulator of Min and Max.
+type ExtremeState[V cmp.Ordered] struct {
+	value V
+	some  bool
+}
+
+// Min is the smallest value of f. A record whose value is NaN is rejected. Without records the result is zero.
+func Min[T any, V cmp.Ordered](f func(T) V) Aggregator[T, ExtremeState[V], V] {
+	a := extreme("Min", -1, byPointer(f))
+	keep, _ := codec.Detach[V]()
+	a.Add = func(acc *ExtremeState[V], t *T) {
+		if v := f(*t); v < acc.value || !acc.some {
+			acc.set(v, keep)
+		}
+	}
+	return a
+}
+
+// MinOf is Min with a function that takes a pointer, for big records.
+func MinOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, ExtremeState[V], V] {
+	a := extreme("MinOf", -1, f)
+	keep, _ := codec.Detach[V]()
+	a.Add = func(acc *ExtremeState[V], t *T) {
+		if v := f(t); v < acc.value || !acc.some {
+			acc.set(v, keep)
+		}
+	}
+	return a
+}
+
+// Max is the largest value of f. A record whose value is NaN is rejected. Without records the result is zero.
+func Max[T any, V cmp.Ordered](f func(T) V) Aggregator[T, ExtremeState[V], V] {
+	a := extreme("Max", 1, byPointer(f))
+	keep, _ := codec.Detach[V]()
+	a.Add = func(acc *ExtremeState[V], t *T) {
+		if v := f(*t); v > acc.value || !acc.some {
+			acc.set(v, keep)
+		}
+	}
+	return a
+}
+
+// MaxOf is Max with a function that takes a pointer, for big records.
+func MaxOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, ExtremeState[V], V] {
+	a := extreme("MaxOf", 1, f)
+	keep, _ := codec.Detach[V]()
+	a.Add = func(acc *ExtremeState[V], t *T) {
+		if v := f(t); v > acc.value || !acc.some {
+			acc.set(v, keep)
+		}
+	}
+	return a
+}
+
+func (s *ExtremeState[V]) set(v V, keep func(*V)) {
+	if keep != nil {
+		keep(&v)
+	}
+	s.value, s.some = v, true
+}
+
+// extreme makes all but Add. The sign is that of the comparison which makes a value replace another.
+func extreme[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[T, ExtremeState[V], V] {
+	return Aggregator[T, ExtremeState[V], V]{
+		Merge: func(dst, src *ExtremeState[V]) {
+			if src.some && (!dst.some || cmp.Compare(src.value, dst.value) == sign) {
+				*dst = *src
+			}
+		},
+		Result: func(acc *ExtremeState[V]) V {
+			var zero V
+			if acc.value == zero {
+				// -0 and 0 are equal, so which of them came first must not show.
+				return zero
+			}
+			return acc.value
+		},
+		Check: rejectNaN(name, f),
+		Err:   missing(name, f == nil),
+	}
+}
+
+// BestState is the accumulator of MinBy and MaxBy.
+type BestState[T any, V cmp.Ordered] struct {
+	item T
+	by   V
+	some bool
+}
+
+// MinBy is the record with the smallest value of f; among equals, the one that comes first in the order of codec.Ordered. A
+// record whose value is NaN is rejected. Without records the result is a zero record.
+func MinBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] {
+	return best("MinBy", -1, byPointer(f))
+}
+
+// MinByOf is MinBy with a function that takes a pointer, for big records.
+func MinByOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, BestState[T, V], T] {
+	return best("MinByOf", -1, f)
+}
+
+// MaxBy is the record with the largest value of f; among equals, the one that comes first in the order of codec.Ordered. A
+// record whose value is NaN is rejected. Without records the result is a zero record.
+func MaxBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] {
+	return best("MaxBy", 1, byPointer(f))
+}
+
+// MaxByOf is MaxBy with a function that takes a pointer, for big records.
+func MaxByOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, BestState[T, V], T] {
+	return best("MaxByOf", 1, f)
+}
+
+func best[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[T, BestState[T, V], T] {
+	it, err := itemsOf[T](name)
+	keep, _ := codec.Detach[V]()
+	better := func(item *T, by V, acc *BestState[T, V]) bool {
+		if !acc.some {
+			return true
+		}
+		c := cmp.Compare(by, acc.by)
+		return c == sign || c == 0 && it.compare(item, &acc.item) < 0
+	}
+	return Aggregator[T, BestState[T, V], T]{
+		Add: func(acc *BestState[T, V], t *T) {
+			by := f(t)
+			if !better(t, by, acc) {
+				return
+			}
+			if keep != nil {
+				keep(&by)
+			}
+			acc.item, acc.by, acc.some = it.own(t), by, true
+		},
+		Merge: func(dst, src *BestState[T, V]) {
+			if src.some && better(&src.item, src.by, dst) {
+				*dst = *src
+			}
+		},
+		Result: func(acc *BestState[T, V]) T { return it.out(&acc.item) },
+		Check:  rejectNaN(name, f),
+		Err:    errors.Join(err, missing(name, f == nil)),
+	}
+}
