@@ -18,7 +18,7 @@ func smallFile(t testing.TB, compress bool) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeRandom(w, rand.New(rand.NewPCG(3, 3)), model{}, 0, 4); err != nil {
+	if err := writeRandom(w, rand.New(rand.NewPCG(3, 3)), 3, model{}, 0, 4); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Begin(Section{"window", "long", 3, -1 << 63, Delta}); err != nil {
@@ -206,7 +206,7 @@ func FuzzManifest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	j := &job{store: s, state: model{}, epochs: map[uint64]model{}, rng: rand.New(rand.NewPCG(1, 1)), groups: 4, tasks: 2}
+	j := &job{store: s, state: model{}, epochs: map[uint64]model{}, rng: rand.New(rand.NewPCG(1, 1)), groups: 4, tasks: 2, resets: 2}
 	if _, _, err := s.Newest(); err != nil {
 		f.Fatal(err)
 	}
