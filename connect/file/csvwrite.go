@@ -92,8 +92,12 @@ func (e *csvEncoder[T]) value(dst []byte, c *column) ([]byte, error) {
 		if c.form.unit != 0 {
 			return c.form.append(dst, t)
 		}
-		text, err := c.form.append(nil, t)
-		return e.quote(dst, string(text)), err
+		begin := len(dst)
+		dst, err := c.form.append(dst, t)
+		if err == nil && !e.isPlain(string(dst[begin:])) {
+			dst = e.quote(dst[:begin], string(dst[begin:]))
+		}
+		return dst, err
 	case classText:
 		text, err := c.ptr.(encoding.TextMarshaler).MarshalText()
 		return e.quote(dst, string(text)), err
@@ -109,13 +113,7 @@ func (e *csvEncoder[T]) value(dst []byte, c *column) ([]byte, error) {
 
 // quote writes a value, in quotes where a reader would otherwise take it for something else.
 func (e *csvEncoder[T]) quote(dst []byte, s string) []byte {
-	plain := !strings.HasPrefix(s, byteOrderMark)
-	for i := 0; plain && i < len(s); i++ {
-		if c := s[i]; c == e.comma || c == '"' || c == '\n' || c == '\r' {
-			plain = false
-		}
-	}
-	if plain {
+	if e.isPlain(s) {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
@@ -129,6 +127,16 @@ func (e *csvEncoder[T]) quote(dst []byte, s string) []byte {
 		dst = append(dst, '"')
 		s = s[at+1:]
 	}
+}
+
+// isPlain reports whether a value can stand without quotes.
+func (e *csvEncoder[T]) isPlain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == e.comma || c == '"' || c == '\n' || c == '\r' {
+			return false
+		}
+	}
+	return !strings.HasPrefix(s, byteOrderMark)
 }
 
 // checkColumns returns what keeps the encoder from writing: a column given to NoHeader that no field fills, or a field
