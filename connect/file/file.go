@@ -96,8 +96,9 @@ func CSV[T any](path string) Files[T] {
 }
 
 // JSONL names files with one JSON value per line. T is decoded as encoding/json does it, with its tags, except that a
-// value of the wrong type ends the record at once. Types with methods of their own and interfaces are given to
-// encoding/json, which is slower. Blank lines are ignored. Nesting is limited to 10,000 levels. NaN and Inf, which
+// value of the wrong type ends the record at once, and that a second array for the same field replaces the first whole.
+// Interfaces, types with JSON or text methods of their own, and structs with embedded fields or other tag options than
+// omitempty are given to encoding/json, which is slower. Blank lines are ignored. Nesting is limited to 10,000 levels. NaN and Inf, which
 // JSON does not know, cannot be written.
 func JSONL[T any](path string) Files[T] {
 	return Files[T]{path: path, format: formatJSONL, maxLine: defaultMaxLine}

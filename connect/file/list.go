@@ -25,7 +25,7 @@ func (f Files[T]) Splits(ctx context.Context) ([]connect.Split, error) {
 	if f.compress != plain || f.rollBytes != 0 {
 		return nil, fmt.Errorf("file: %s: Gzip, Zstd and RollBytes are for sinks: a source finds compression by itself", f.path)
 	}
-	l := lister{fs: env.From(ctx).FS}
+	l := lister{fs: env.From(ctx).FS, follow: f.follow > 0}
 	prefix, err := l.list(f.path)
 	if err != nil {
 		return nil, err
@@ -68,8 +68,9 @@ func hasMeta(path string) bool { return strings.ContainsAny(path, `*?[`) }
 func hidden(name string) bool { return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") }
 
 type lister struct {
-	fs    fsx.FS
-	found []connect.Split
+	fs     fsx.FS
+	follow bool // Files may go while they are listed.
+	found  []connect.Split
 }
 
 // prefix returns the directory to which IDs are relative.
@@ -136,6 +137,9 @@ func (l *lister) isDir(path string) bool {
 func (l *lister) add(prefix, path string) error {
 	info, err := l.fs.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if l.follow && path != prefix {
+			return nil
+		}
 		return fmt.Errorf("file: %s does not exist: %s: %w", path, l.nearest(filepath.Dir(path)), fs.ErrNotExist)
 	}
 	if err != nil {
@@ -154,6 +158,9 @@ func (l *lister) add(prefix, path string) error {
 		}
 		child := filepath.Join(path, e.Name())
 		info, err := l.fs.Stat(child)
+		if l.follow && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("file: %w", err)
 		}

@@ -52,7 +52,7 @@ func (f Files[T]) Open(ctx context.Context, split connect.Split, pos []byte) (co
 		return info.Size(), nil
 	}
 	if err := r.begin(); err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, r.stream.close())
 	}
 	return r, nil
 }
@@ -192,12 +192,8 @@ func (r *reader[T]) checkShrunk() error {
 // Read returns the records that the buffer holds, and reads from the file only when it holds none.
 func (r *reader[T]) Read(_ context.Context, records []T) (int, error) {
 	r.lines = r.lines[:0]
-	if err := r.failed; err != nil {
-		var bad *connect.RecordError
-		if errors.As(err, &bad) {
-			r.failed = nil
-		}
-		return 0, err
+	if r.failed != nil {
+		return 0, r.failed
 	}
 	if err := r.begin(); err != nil {
 		r.failed = err
@@ -220,15 +216,10 @@ func (r *reader[T]) Read(_ context.Context, records []T) (int, error) {
 			}
 			return 0, nil
 		}
-		n, err := r.decode(records)
-		if err == nil && n == 0 {
-			continue // Blank lines only.
+		if n, err := r.decode(records); n > 0 || err != nil {
+			return n, err
 		}
-		if n > 0 {
-			r.failed = err
-			return n, nil
-		}
-		return 0, err
+		// Blank lines only.
 	}
 }
 
@@ -249,7 +240,7 @@ func (r *reader[T]) collect(n int) error {
 	return nil
 }
 
-// decode turns the spans into records. It stops behind the first bad one.
+// decode turns the spans into records. It stops before a bad one, or behind it when it is the first.
 func (r *reader[T]) decode(records []T) (int, error) {
 	n := 0
 	first, last := r.spans[0], r.spans[len(r.spans)-1]
@@ -265,11 +256,14 @@ func (r *reader[T]) decode(records []T) (int, error) {
 			continue
 		}
 		err := r.dec.record(t, &records[n])
+		if err != nil && n > 0 {
+			break // The next Read meets it again: until then the position must be before it.
+		}
 		line := r.line + 1
 		r.consume(sp)
 		r.records++
 		if err != nil {
-			return n, r.recordError(line, t, err)
+			return 0, r.recordError(line, t, err)
 		}
 		r.lines = append(r.lines, line)
 		n++
@@ -334,11 +328,11 @@ func (r *reader[T]) recordError(line int64, text string, err error) error {
 	where := fmt.Sprintf("%s:%d", r.name, line)
 	var fe *fieldError
 	if !errors.As(err, &fe) {
-		return &connect.RecordError{Where: where, Err: err}
+		return &connect.RecordError{Where: where, Raw: []byte(text), Err: err}
 	}
 	where = fmt.Sprintf("%s:%d", r.name, line+int64(fe.line))
 	if fe.char > 0 {
 		where = fmt.Sprintf("%s:%d", where, fe.char)
 	}
-	return &connect.RecordError{Where: where, Column: fe.column, Err: fe.err}
+	return &connect.RecordError{Where: where, Column: fe.column, Raw: []byte(text), Err: fe.err}
 }

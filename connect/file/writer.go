@@ -22,7 +22,8 @@ const (
 )
 
 // Guarantee is exactly once: the parts of an epoch appear together with its decision, and those that a crash left
-// behind are removed. Each sink needs a directory of its own.
+// behind are removed. Each sink needs a directory of its own. Readers may do what they like with parts, except those of
+// the last epoch: a restart looks for them, and takes it for loss when they are gone.
 func (f Files[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 // OpenWriter returns the writer of one subtask.
@@ -36,7 +37,10 @@ func (f Files[T]) OpenWriter(ctx context.Context, info connect.SinkInfo) (connec
 	}
 	w := &writer[T]{enc: enc, env: env.From(ctx), dir: filepath.Clean(f.path), info: info, roll: f.rollBytes, compress: f.compress,
 		extension: f.format.extension() + f.compress.extension()}
-	return w, makeDir(w.env.FS, w.dir)
+	if err := makeDir(w.env.FS, w.dir); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // checkSink returns what is wrong with f as a sink.
