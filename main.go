@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-stream/millrace/internal/clock"
 	"github.com/millrace-stream/millrace/internal/console"
+	"github.com/millrace-stream/millrace/internal/task"
 )
 
 // Main makes a program of a job and does not return. Its commands are run (the default), graph and validate; run takes
@@ -24,7 +25,10 @@ import (
 // the job has finished or was stopped, and 1 after an error, which is printed.
 func Main(job *Job, cfg Config) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal has its default effect again
+	task.NewSystem().Go("signals", func() {
+		<-ctx.Done()
+		stop() // the second signal has its default effect again
+	})
 	cmd := command(job, cfg)
 	err := cmd.ExecuteContext(ctx)
 	stop()
