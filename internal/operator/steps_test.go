@@ -203,3 +203,52 @@ func TestPartitionKeepsOrderAndWatermarkForEachTarget(t *testing.T) {
 		}
 	})
 }
+
+// kinds notes the kinds of the elements that a target gets.
+type kinds struct{ got []element.Kind }
+
+func (k *kinds) Push(el element.Element) error {
+	k.got = append(k.got, el.Kind)
+	return nil
+}
+
+// TestPartitionWakesAllTargets: after an idle mark, the first record goes to one target, and all others hear that the input is
+// active again although the watermark has not moved.
+func TestPartitionWakesAllTargets(t *testing.T) {
+	kc, err := codec.KeyFor[int64]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := element.NewPool[int64](8)
+	targets := []*kinds{{}, {}, {}}
+	p := NewPartition(func(*int64) int64 { return 1 }, kc, pool, 16, []Sender{targets[0], targets[1], targets[2]})
+	if err := p.Idle(); err != nil {
+		t.Fatal(err)
+	}
+	b := pool.Get()
+	v := int64(7)
+	b.Add(&v, 7)
+	if err := p.Process(b); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second flush has nothing to say
+		if _, err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batches := 0
+	for i, k := range targets {
+		if len(k.got) != 2 || k.got[0] != element.KindIdle {
+			t.Errorf("target %d got %v, want idle and then a batch or a watermark", i, k.got)
+			continue
+		}
+		if k.got[1] == element.KindBatch {
+			batches++
+		} else if k.got[1] != element.KindWatermark {
+			t.Errorf("target %d got %v", i, k.got)
+		}
+	}
+	if batches != 1 {
+		t.Errorf("%d targets got the record", batches)
+	}
+}
