@@ -194,3 +194,21 @@ func TestAnInboxTakesInTurnAndLeavesBlockedInputsAlone(t *testing.T) {
 		t.Errorf("after that took from %d, %d, %d, want 2, 2, none", a, b, c)
 	}
 }
+
+func TestBytesCountWhatRecordsHold(t *testing.T) {
+	sized := element.NewPool[string](4).Sized(func(s *string) int { return len(*s) })
+	b := sized.Get()
+	long := string(make([]byte, 1000))
+	b.Add(&long, 0)
+	r := newRig(exchange.Limits{Records: 1000, Bytes: 1 << 20})
+	if err := r.edge.Push(element.Element{Kind: element.KindBatch, Batch: b}); err != nil {
+		t.Fatal(err)
+	}
+	if _, bytes := r.edge.Len(); bytes < 1000 || bytes > 1100 {
+		t.Errorf("a record with 1000 bytes counts as %d", bytes)
+	}
+	r.edge.Pop()
+	if _, bytes := r.edge.Len(); bytes != 0 {
+		t.Errorf("%d bytes are left in an empty edge", bytes)
+	}
+}

@@ -20,7 +20,6 @@ type Flusher interface {
 type Partition[K comparable, T any] struct {
 	key     func(*T) K
 	codec   *codec.Key[K]
-	size    func(*T) int
 	groups  int
 	owner   []int32
 	targets []target[T]
