@@ -194,6 +194,8 @@ func (s *sourceOp[T]) Assign(splits []connect.Split) error {
 			case progress.Ended:
 				sp.ended = true
 				in.Watermark = element.EndTime
+			case progress.Removed: // it ended while others could still come
+				sp.ended = true
 			case progress.Behind:
 				if in.Watermark >= state.Output {
 					in.Status = progress.Active
