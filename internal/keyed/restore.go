@@ -90,7 +90,7 @@ func (r *restorer[K, V]) vacate(i, g int) {
 	s := r.space
 	p := s.panes[i]
 	p.count -= p.tables[g].count
-	s.vacate(&p.tables[g])
+	p.vacate(g)
 	if p.count == 0 {
 		s.unlink(i)
 	}
@@ -116,13 +116,24 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 		return r.fail(group, fmt.Errorf("decode value of %d bytes: %w", len(value), err))
 	}
 	r.follow(g, group, span, key)
-	p := s.Ensure(span)
-	s.setEpoch(restoredSeq)
-	slot, _ := p.Upsert(&k, hash)
-	*slot = v
-	p.tables[g].known = true
-	s.setEpoch(restoredSeq + 1)
+	s.Ensure(span).load(g, &k, hash, v)
 	return nil
+}
+
+// load sets an entry as one that is durable.
+func (p *Pane[K, V]) load(g int, k *K, hash uint64, v V) {
+	t := &p.tables[g]
+	if t.slots == nil {
+		p.space.touch(t)
+	}
+	p.rehead(g, stampOf(restoredSeq))
+	if sl := p.find(g, k, hash); sl != nil {
+		sl.value = v
+	} else {
+		*p.add(g, vacancy(t.slots, hash), k, hash) = v
+	}
+	t.seq, t.known = restoredSeq, true
+	p.rehead(g, 0)
 }
 
 // Delete implements snapshot.Visitor.
