@@ -55,6 +55,9 @@ type windowOp[K comparable, T, A, R any] struct {
 	// wake is the first watermark that has work to do: something fires or expires.
 	wake int64
 	refs []keyed.Ref[K, A]
+	// key is the key of the record at hand. It is here because its address goes to functions that the compiler cannot see
+	// through: a local one would be allocated for each record.
+	key K
 	due  []int64
 }
 
@@ -192,7 +195,7 @@ func (w *windowOp[K, T, A, R]) flush() error {
 func (w *windowOp[K, T, A, R]) add(in *element.Of[T], from, to int) error {
 	hashed := len(in.Hashes) > 0
 	canon, hash, key, add := w.KeyCodec.Canon, w.KeyCodec.Hash, w.Key, w.Agg.Add
-	cur := w.current
+	cur, k := w.current, &w.key
 	for i := from; i < to; i++ {
 		t := in.Times[i]
 		if cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
@@ -211,23 +214,23 @@ func (w *windowOp[K, T, A, R]) add(in *element.Of[T], from, to int) error {
 				return recordError(err, t)
 			}
 		}
-		k := key(r)
+		*k = key(r)
 		if canon != nil {
-			canon(&k)
+			canon(k)
 		}
 		var h uint64
 		if hashed {
 			h = in.Hashes[i]
 		} else {
-			h = hash(&k)
+			h = hash(k)
 		}
 		if w.clock >= cur.fired {
-			if err := w.addAfterFiring(cur, &k, h, r, t); err != nil {
+			if err := w.addAfterFiring(cur, k, h, r, t); err != nil {
 				return err
 			}
 			continue
 		}
-		acc, fresh := cur.pane.Upsert(&k, h)
+		acc, fresh := cur.pane.Upsert(k, h)
 		if fresh && w.Agg.Init != nil {
 			w.Agg.Init(acc)
 		}
