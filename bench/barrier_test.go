@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -37,9 +38,9 @@ func BenchmarkBarrierPause(b *testing.B) {
 		longest, reference := slices.Max(pauses), copies[rounds/2]
 		ratio := float64(longest) / float64(reference)
 		c := contender{must: must, moonshot: moonshot}
-		b.Logf("B11: longest pause %v over %d epochs with up to %.0f MB of checkpoints (by run %v); memcpy of %d keys and values %v (%v): "+
+		say(fmt.Sprintf("B11: longest pause %v over %d epochs with up to %.0f MB of checkpoints (by run %v); memcpy of %d keys and values %v (%v): "+
 			"ratio %.3f, must %.2f, moonshot %.2f: %s", longest, epochs, float64(bytes)/1e6, pauses, keys, reference, copies, ratio, must, moonshot,
-			verdict(ratio, 1, &c))
+			verdict(ratio, 1, &c)))
 		b.ReportMetric(ratio, "B11-ratio")
 	}
 }

@@ -2,11 +2,11 @@ package bench
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace-stream/millrace/internal/clock"
 )
@@ -20,7 +20,8 @@ const maxSpread = 1.15
 // contender is one way to do the task. The first of a table is the reference.
 type contender struct {
 	name string
-	run  func() tally
+	// run does the task. Nil compares the runs of the contender before it with another one.
+	run func() tally
 	// must and moonshot are the targets for the ratio to the contender named by of (empty: the reference); 0 means none.
 	must, moonshot float64
 	of             string
@@ -36,6 +37,9 @@ func compare(b *testing.B, title string, records int, cs []*contender) {
 	var want tally
 	for round := range rounds {
 		for i, c := range cs {
+			if c.run == nil {
+				continue
+			}
 			runtime.GC()
 			cpu, wall := cpuTime(b), clock.System{}.Now()
 			got := c.run()
@@ -58,7 +62,10 @@ func report(b *testing.B, title string, records int, cs []*contender) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n%s: %d records, medians of %d interleaved rounds, ns for a record\n", title, records, rounds)
 	fmt.Fprintf(&out, "%-4s %-36s %8s %8s %7s  %-24s %6s %6s  %s\n", "", "", "CPU", "wall", "ratio", "to", "must", "moon", "verdict")
-	for _, c := range cs {
+	for i, c := range cs {
+		if c.run == nil {
+			c.cpu, c.wall = cs[i-1].cpu, cs[i-1].wall
+		}
 		of := cs[0]
 		for _, o := range cs {
 			if o.name == c.of {
@@ -73,8 +80,11 @@ func report(b *testing.B, title string, records int, cs []*contender) {
 		}
 	}
 	fmt.Fprintf(&out, "CPU time of the reference varied by %.0f %% (void above %.0f %%)\n", (spread-1)*100, (maxSpread-1)*100)
-	b.Log(out.String())
+	say(out.String())
 }
+
+// say prints a result. The log of a benchmark is cut after a few lines.
+func say(text string) { fmt.Fprintln(os.Stdout, text) }
 
 func limit(v float64) string {
 	if v == 0 {
@@ -100,15 +110,4 @@ func verdict(ratio, spread float64, c *contender) string {
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	return s[len(s)/2]
-}
-
-// bestOf returns the shortest of some runs of f.
-func bestOf(n int, f func()) time.Duration {
-	best := time.Duration(1<<63 - 1)
-	for range n {
-		start := clock.System{}.Now()
-		f()
-		best = min(best, clock.System{}.Now().Sub(start))
-	}
-	return best
 }

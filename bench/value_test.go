@@ -163,7 +163,7 @@ func BenchmarkValueOrPointer(b *testing.B) {
 			keyRef:  func(r *str8) int64 { return r.Key },
 			valRef:  func(r *str8) int64 { return r.Val },
 		})
-		b.Log(out.String())
+		say(out.String())
 	}
 }
 

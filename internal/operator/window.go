@@ -44,6 +44,7 @@ type windowOp[K comparable, T, A, R any] struct {
 
 	c       *Context
 	clock   int64
+	told    int64 // the clock as those after the operator know it
 	space   *keyed.Space[K, A]
 	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
 	scratch *keyed.Space[K, A]
@@ -91,11 +92,8 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	if err != nil {
 		return err
 	}
-	w.clock = clock
-	if clock > element.NoTime { // tell those after it, who start anew
-		w.emit.Advance(clock)
-		w.late.Advance(clock)
-	}
+	w.clock, w.told = clock, element.NoTime
+	w.tell() // those after it start anew
 	if err := c.Load(windowState, w.space.Restore()); err != nil {
 		return err
 	}
@@ -144,19 +142,7 @@ func (w *windowOp[K, T, A, R]) Input(int) Receiver { return w }
 func (w *windowOp[K, T, A, R]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	w.c.Counters.In.Add(int64(len(in.Records)))
-	from := 0
-	for _, s := range in.Steps {
-		if err := w.add(in, from, int(s.At)); err != nil {
-			in.Free()
-			return err
-		}
-		from = int(s.At)
-		if err := w.advance(s.Time); err != nil {
-			in.Free()
-			return err
-		}
-	}
-	err := w.add(in, from, len(in.Records))
+	err := w.add(in)
 	in.Free()
 	if err != nil {
 		return err
@@ -195,6 +181,7 @@ func (w *windowOp[K, T, A, R]) advance(t int64) error {
 		return nil
 	}
 	if t >= w.wake {
+		w.tell()
 		if err := w.fire(t); err != nil {
 			return err
 		}
@@ -204,10 +191,18 @@ func (w *windowOp[K, T, A, R]) advance(t int64) error {
 		w.expire()
 		w.schedule()
 	}
-	// All results leave before the watermark that caused them.
-	w.emit.Advance(t)
-	w.late.Advance(t)
+	w.tell() // all results leave before the watermark that caused them
 	return nil
+}
+
+// tell passes the clock on, behind what has been emitted.
+func (w *windowOp[K, T, A, R]) tell() {
+	if w.clock <= w.told {
+		return
+	}
+	w.told = w.clock
+	w.emit.Advance(w.clock)
+	w.late.Advance(w.clock)
 }
 
 // fire emits all windows that end between the clock and t, in the order of their ends and then of the encoded keys.

@@ -19,28 +19,52 @@ type lookups[K comparable, A any] struct {
 	sum    uint64             // of what was touched, so that the compiler does not leave it out
 }
 
-// add puts the records [from, to) into their slices. The clock stands still.
+// add puts the records of a batch into their slices and moves the clock where the batch says.
 //
 // Where the state is larger than the caches, most of the time is waiting for the memory. Looking up some records ahead makes the
 // processor wait for all of them at once.
-func (w *windowOp[K, T, A, R]) add(in *element.Of[T], from, to int) error {
-	for from < to {
-		n := min(look, to-from)
-		w.lookUp(in, from, n)
+func (w *windowOp[K, T, A, R]) add(in *element.Of[T]) error {
+	from, step := 0, 0
+	for {
+		for ; step < len(in.Steps) && int(in.Steps[step].At) <= from; step++ {
+			if err := w.advance(in.Steps[step].Time); err != nil {
+				return err
+			}
+		}
+		if from == len(in.Records) {
+			w.tell()
+			return nil
+		}
+		var n int
+		n, step = w.lookUp(in, from, step)
 		if err := w.update(in, from, n); err != nil {
 			return err
 		}
 		from += n
 	}
-	return nil
 }
 
-// lookUp fills w.next for n records.
-func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, n int) {
+// lookUp fills w.next for the next records, at least one, and returns their number and the first step that has not been made.
+//
+// In sorted input every record moves the clock. Steps that fire and drop nothing are made on the way: among them, only whether a
+// slice may still be opened depends on the clock, and find is asked with the clock that the record sees. What is emitted must
+// follow exactly the watermark before its record: so a late record is the last of its run, and with allowed lateness, where any
+// record may emit, every step ends the run.
+func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nextStep int) {
 	next, cur, key, canon := &w.next, w.current, w.Key, w.KeyCodec.Canon
-	records, times := in.Records[from:from+n], in.Times[from:from+n]
-	for i := range records {
-		if t := times[i]; cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
+	size := min(look, len(in.Records)-from)
+	records, times := in.Records[from:from+size], in.Times[from:from+size]
+	for n < size {
+		if step < len(in.Steps) && int(in.Steps[step].At) <= from+n {
+			t := in.Steps[step].Time
+			if t >= w.wake || w.Lateness > 0 {
+				break
+			}
+			w.clock = max(w.clock, t)
+			step++
+			continue
+		}
+		if t := times[n]; cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
 			cur = w.other
 			if cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
 				cur = w.find(t)
@@ -49,10 +73,14 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, n int) {
 				w.current, w.other = cur, w.current
 			}
 		}
-		next.slices[i] = cur
-		next.keys[i] = key(&records[i])
+		next.slices[n] = cur
+		next.keys[n] = key(&records[n])
 		if canon != nil {
-			canon(&next.keys[i])
+			canon(&next.keys[n])
+		}
+		n++
+		if cur == nil {
+			break
 		}
 	}
 	if len(in.Hashes) > 0 {
@@ -63,16 +91,14 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, n int) {
 			next.hashes[i] = hash(&next.keys[i])
 		}
 	}
-	if cur == nil || !cur.pane.Far() {
-		return
-	}
-	sum := uint64(0)
-	for i := range n {
-		if s := next.slices[i]; s != nil {
-			sum += s.pane.Touch(next.hashes[i])
+	if cur != nil && cur.pane.Far() {
+		sum := uint64(0)
+		for i := range n {
+			sum += next.slices[i].pane.Touch(next.hashes[i])
 		}
+		next.sum = sum
 	}
-	next.sum = sum
+	return n, step
 }
 
 // update adds the n records that were looked up.
@@ -81,6 +107,7 @@ func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 	for i := range n {
 		r, s, k, h := &in.Records[from+i], next.slices[i], &next.keys[i], next.hashes[i]
 		if s == nil {
+			w.tell()
 			if err := w.tooLate(in, from+i); err != nil {
 				return err
 			}
