@@ -147,12 +147,21 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { refs = s.Pane(span).Sorted(refs[:0]) }); n != 0 {
 		t.Errorf("sorted: %v allocations", n)
 	}
-	fill(span + 1)
-	for range 50 { // panes that come and go do not pile up memory
-		turn()
+}
+
+func TestMemoryOfDroppedPanesIsGivenBack(t *testing.T) {
+	s := newPairs(4, 0, 4)
+	for span := range int64(100) {
+		for k := range uint64(2000) {
+			put(s, span, k, 1)
+		}
 	}
-	if held := s.pool.held; held > s.pool.live {
-		t.Errorf("%d slots kept for %d in use", held, s.pool.live)
+	peak := s.pool.live
+	for span := range int64(99) {
+		s.Drop(span)
+	}
+	if s.pool.held > s.pool.mayHold() || s.pool.held+s.pool.live > peak/10 {
+		t.Errorf("%d slots in use, %d kept, %d at the peak", s.pool.live, s.pool.held, peak)
 	}
 }
 

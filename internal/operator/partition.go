@@ -20,7 +20,6 @@ type Flusher interface {
 type Partition[K comparable, T any] struct {
 	key     func(*T) K
 	codec   *codec.Key[K]
-	size    func(*T) int
 	groups  int
 	owner   []int32
 	targets []target[T]
@@ -30,6 +29,9 @@ type Partition[K comparable, T any] struct {
 	held bool
 	// current is the key of the record at hand; a local one would be allocated for each record.
 	current K
+	// idle says that the targets have been told so. When something comes again all must hear of it, not only the one that
+	// gets it: the others would go on without waiting for this input.
+	idle bool
 }
 
 type target[T any] struct {
@@ -37,6 +39,8 @@ type target[T any] struct {
 	cur *element.Of[T]
 	// wm is the watermark that the target knows after its last record and step.
 	wm int64
+	// idle says that the target takes this input for idle.
+	idle bool
 }
 
 // NewPartition returns the sender in front of a keyed operator.
@@ -88,7 +92,7 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	if step < len(in.Steps) {
 		p.wm = in.Steps[len(in.Steps)-1].Time
 	}
-	p.held = true
+	p.held, p.idle = true, false
 	in.Free()
 	return nil
 }
@@ -96,13 +100,14 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 func (p *Partition[K, T]) send(t *target[T]) error {
 	full := t.cur
 	t.cur = p.pool.Get()
+	t.idle = false
 	return t.to.Push(element.Element{Kind: element.KindBatch, Batch: full})
 }
 
 // Watermark notes the watermark; targets learn it with their next batch or flush.
 func (p *Partition[K, T]) Watermark(w int64) error {
 	p.wm = w
-	p.held = true
+	p.held, p.idle = true, false
 	return nil
 }
 
@@ -126,8 +131,8 @@ func (p *Partition[K, T]) Flush() (bool, error) {
 			sent = true
 			continue
 		}
-		if t.wm != p.wm {
-			t.wm = p.wm
+		if t.wm != p.wm || t.idle != p.idle {
+			t.wm, t.idle = p.wm, false
 			if err := t.to.Push(element.Element{Kind: element.KindWatermark, Time: p.wm}); err != nil {
 				return true, err
 			}
@@ -142,7 +147,9 @@ func (p *Partition[K, T]) Idle() error {
 	if _, err := p.Flush(); err != nil {
 		return err
 	}
+	p.idle = true
 	for i := range p.targets {
+		p.targets[i].idle = true
 		if err := p.targets[i].to.Push(element.Element{Kind: element.KindIdle}); err != nil {
 			return err
 		}
