@@ -248,7 +248,18 @@ func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
 		from = w.merge(parts)
 		defer w.scratch.Drop(scratchSpan)
 	}
-	return from.EachSorted(func(k *K, acc *A) error { return w.put(ws, k, acc, 0, window.OnTime) })
+	// Nearly all of a result is the same for all keys.
+	end := satAdd(ws, w.size)
+	p := window.Pane[K, R]{Start: timeOf(ws), End: timeOf(end), Kind: window.OnTime}
+	return from.EachSorted(func(k *K, acc *A) error {
+		if w.Agg.Verify != nil {
+			if err := w.Agg.Verify(acc); err != nil {
+				return resultError(err, k, ws, end)
+			}
+		}
+		p.Key, p.Value = *k, w.Agg.Result(acc)
+		return w.emit.Emit(&p, satAdd(ws, w.size-1))
+	})
 }
 
 // merge combines the slices of a window.
