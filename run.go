@@ -48,7 +48,7 @@ func status(e engine.Status) Status {
 	s := Status{
 		In: e.In, Out: e.Out, Late: e.Late, LateWindows: e.LateWindows, Filtered: e.Filtered,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
-		Epoch: e.Epoch, EpochTime: e.EpochTime, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
+		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
 		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, InputEnded: e.Watermark == element.EndTime,
 	}
 	if e.Watermark > element.NoTime && e.Watermark < element.EndTime && e.In > 0 {

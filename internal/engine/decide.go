@@ -173,6 +173,7 @@ func (a *attempt) status() Status {
 	first := true
 	byID := map[string]int{}
 	for _, t := range a.tasks {
+		s.BarrierPause = max(s.BarrierPause, time.Duration(t.pause.Load()))
 		for _, o := range t.ops {
 			c, id := o.counters, o.node.ID
 			i, ok := byID[id]

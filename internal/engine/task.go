@@ -47,6 +47,8 @@ type taskRun struct {
 	flush   []operator.Flusher
 	at      int // the operator that runs, for errors
 	lastOut time.Time
+	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
+	pause atomic.Int64
 
 	// unsaved counts records read since the last barrier; asked says that an epoch has been asked for because of it.
 	unsaved int64
@@ -444,6 +446,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 	for t.cutting != nil { // an epoch that was given up; its sinks' output is still wanted
 		t.stepCut()
 	}
+	start := t.now()
 	c := &cut{barrier: b, task: t}
 	for i, o := range t.ops {
 		t.at = i
@@ -454,6 +457,10 @@ func (t *taskRun) cut(b element.Barrier) error {
 		counters := map[string]int64{}
 		o.counters.Add(counters)
 		c.pieces = append(c.pieces, cutPiece{node: o.node, Cut: piece, counters: counters})
+	}
+	// Passing the barrier on is not part of the pause: there the task waits for those after it, as with any batch.
+	if d := int64(t.now().Sub(start)); d > t.pause.Load() {
+		t.pause.Store(d)
 	}
 	if err := t.flushAll(); err != nil {
 		return err

@@ -27,6 +27,8 @@ type Partition[K comparable, T any] struct {
 	// wm is the watermark of the stream here.
 	wm   int64
 	held bool
+	// current is the key of the record at hand; a local one would be allocated for each record.
+	current K
 	// idle says that the targets have been told so. When something comes again all must hear of it, not only the one that
 	// gets it: the others would go on without waiting for this input.
 	idle bool
@@ -59,18 +61,18 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	step := 0
 	limit := p.pool.Capacity()
-	canon, hash := p.codec.Canon, p.codec.Hash
+	canon, hash, k := p.codec.Canon, p.codec.Hash, &p.current
 	for i := range in.Records {
 		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
 			p.wm = in.Steps[step].Time
 			step++
 		}
 		r := &in.Records[i]
-		k := p.key(r)
+		*k = p.key(r)
 		if canon != nil {
-			canon(&k)
+			canon(k)
 		}
-		h := hash(&k)
+		h := hash(k)
 		t := &p.targets[p.owner[keyed.Group(h, p.groups)]]
 		cur := t.cur
 		if t.wm != p.wm {

@@ -384,12 +384,16 @@ func (s *sourceOp[T]) countBytes(sp *split[T]) {
 
 // observe puts into the batch how each record moves the watermark.
 func (s *sourceOp[T]) observe(sp *split[T], b *element.Of[T]) {
+	top := sp.bounded.State()
 	for i, t := range b.Times {
+		if t <= top { // nearly all records of a stream with disorder
+			continue
+		}
 		wm, advanced := sp.bounded.Observe(t)
 		if !advanced {
 			continue
 		}
-		sp.wm = wm
+		sp.wm, top = wm, t
 		if out, moved := s.combiner.Advance(sp.index, wm); moved {
 			s.wm = out
 			b.Advance(i+1, out)
