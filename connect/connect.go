@@ -145,6 +145,8 @@ type RecordError struct {
 	Where string
 	// Column is the name of the column or field, if one is to blame.
 	Column string
+	// Raw is the record as it was read, for dead letters; nil when it is not known.
+	Raw []byte
 	// Err is the reason.
 	Err error
 }
