@@ -143,7 +143,9 @@ const maxKeyGroups = 1 << 15
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("millrace: config: "+format, args...)) }
+	wrong := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("millrace: config: "+format, args...))
+	}
 	if c.KeyGroups < 1 || c.KeyGroups > maxKeyGroups {
 		wrong("KeyGroups is %d: it must be from 1 to %d", c.KeyGroups, maxKeyGroups)
 	}

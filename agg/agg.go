@@ -9,8 +9,8 @@
 //		Result: func(total *int64) int64 { return *total },
 //	}
 //
-// Functions over a field take the record by value (Sum, Min, ...). For records of more than four words this copies
-// the record at each call; the forms ending in Of take a pointer instead.
+// Functions over a field take the record by value (Sum, Min, ...). For a record of ten words the copy costs less than a nanosecond
+// against a function that takes a pointer, so there is no second form of each.
 //
 // Results do not depend on the order of records, nor on how they were divided among accumulators before a merge: ties are
 // broken by the order of package codec, collected items are sorted, integers are summed exactly. The exceptions are the last bits of float
@@ -135,18 +135,20 @@ func itemsOf[T any](name string) (items[T], error) {
 
 // own returns a copy of t with memory of its own.
 func (it *items[T]) own(t *T) T {
-	v := *t
-	if it.keep != nil {
-		it.keep(&v)
+	if it.keep == nil {
+		return *t
 	}
+	v := *t
+	it.keep(&v)
 	return v
 }
 
 // out returns a copy of t that may be given away.
 func (it *items[T]) out(t *T) T {
-	v := *t
-	if it.give != nil {
-		it.give(&v)
+	if it.give == nil {
+		return *t
 	}
+	v := *t
+	it.give(&v)
 	return v
 }

@@ -28,14 +28,20 @@ func Reduce[T any](f func(a, b T) T) Aggregator[T, ReduceState[T], T] {
 	}
 	return Aggregator[T, ReduceState[T], T]{
 		Add: func(acc *ReduceState[T], t *T) {
-			v := *t
-			if acc.some {
-				v = f(acc.value, *t)
+			if !acc.some {
+				acc.value, acc.some = *t, true
+				if keep != nil {
+					keep(&acc.value, *new(T))
+				}
+				return
 			}
-			if keep != nil {
-				keep(&v, &acc.value)
+			if keep == nil {
+				acc.value = f(acc.value, *t)
+				return
 			}
-			acc.value, acc.some = v, true
+			old := acc.value
+			acc.value = f(old, *t)
+			keep(&acc.value, old)
 		},
 		Merge: func(dst, src *ReduceState[T]) {
 			switch {

@@ -13,11 +13,6 @@ type DistinctState[V comparable] struct{ seen map[V]struct{} }
 // CountDistinct counts the different values of f, exactly: every one of them is kept. V must be a type that can be a key
 // (codec.KeyFor), without times: take UnixNano of those.
 func CountDistinct[T any, V comparable](f func(T) V) Aggregator[T, DistinctState[V], int64] {
-	return CountDistinctOf(byPointer(f))
-}
-
-// CountDistinctOf is CountDistinct with a function that takes a pointer, for big records.
-func CountDistinctOf[T any, V comparable](f func(*T) V) Aggregator[T, DistinctState[V], int64] {
 	_, keyErr := codec.KeyFor[V]()
 	_, stateErr := codec.For[DistinctState[V]]()
 	detach, _ := codec.Detach[V]()
@@ -27,7 +22,7 @@ func CountDistinctOf[T any, V comparable](f func(*T) V) Aggregator[T, DistinctSt
 	}
 	return Aggregator[T, DistinctState[V], int64]{
 		Add: func(acc *DistinctState[V], t *T) {
-			v := f(t)
+			v := f(*t)
 			if _, known := acc.seen[v]; known {
 				return
 			}
@@ -35,7 +30,10 @@ func CountDistinctOf[T any, V comparable](f func(*T) V) Aggregator[T, DistinctSt
 				acc.seen = map[V]struct{}{}
 			}
 			if detach != nil {
-				detach(&v)
+				// The copy goes to the heap, but only for a value that is new.
+				own := v
+				detach(&own)
+				v = own
 			}
 			acc.seen[v] = struct{}{}
 		},

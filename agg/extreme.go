@@ -25,18 +25,6 @@ func Min[T any, V cmp.Ordered](f func(T) V) Aggregator[T, ExtremeState[V], V] {
 	return a
 }
 
-// MinOf is Min with a function that takes a pointer, for big records.
-func MinOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, ExtremeState[V], V] {
-	a := extreme("MinOf", -1, f)
-	keep, _ := codec.Detach[V]()
-	a.Add = func(acc *ExtremeState[V], t *T) {
-		if v := f(t); v < acc.value || !acc.some {
-			acc.set(v, keep)
-		}
-	}
-	return a
-}
-
 // Max is the largest value of f. A record whose value is NaN is rejected. Without records the result is zero.
 func Max[T any, V cmp.Ordered](f func(T) V) Aggregator[T, ExtremeState[V], V] {
 	a := extreme("Max", 1, byPointer(f))
@@ -49,23 +37,11 @@ func Max[T any, V cmp.Ordered](f func(T) V) Aggregator[T, ExtremeState[V], V] {
 	return a
 }
 
-// MaxOf is Max with a function that takes a pointer, for big records.
-func MaxOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, ExtremeState[V], V] {
-	a := extreme("MaxOf", 1, f)
-	keep, _ := codec.Detach[V]()
-	a.Add = func(acc *ExtremeState[V], t *T) {
-		if v := f(t); v > acc.value || !acc.some {
-			acc.set(v, keep)
-		}
-	}
-	return a
-}
-
 func (s *ExtremeState[V]) set(v V, keep func(*V)) {
-	if keep != nil {
-		keep(&v)
-	}
 	s.value, s.some = v, true
+	if keep != nil {
+		keep(&s.value)
+	}
 }
 
 // extreme makes all but Add. The sign is that of the comparison which makes a value replace another.
@@ -102,20 +78,10 @@ func MinBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] 
 	return best("MinBy", -1, byPointer(f))
 }
 
-// MinByOf is MinBy with a function that takes a pointer, for big records.
-func MinByOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, BestState[T, V], T] {
-	return best("MinByOf", -1, f)
-}
-
 // MaxBy is the record with the largest value of f; among equals, the one that comes first in the order of codec.Ordered. A
 // record whose value is NaN is rejected. Without records the result is a zero record.
 func MaxBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] {
 	return best("MaxBy", 1, byPointer(f))
-}
-
-// MaxByOf is MaxBy with a function that takes a pointer, for big records.
-func MaxByOf[T any, V cmp.Ordered](f func(*T) V) Aggregator[T, BestState[T, V], T] {
-	return best("MaxByOf", 1, f)
 }
 
 func best[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[T, BestState[T, V], T] {
@@ -134,10 +100,13 @@ func best[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[
 			if !better(t, by, acc) {
 				return
 			}
-			if keep != nil {
-				keep(&by)
+			acc.item, acc.by, acc.some = *t, by, true
+			if it.keep != nil {
+				it.keep(&acc.item)
 			}
-			acc.item, acc.by, acc.some = it.own(t), by, true
+			if keep != nil {
+				keep(&acc.by)
+			}
 		},
 		Merge: func(dst, src *BestState[T, V]) {
 			if src.some && better(&src.item, src.by, dst) {

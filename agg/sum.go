@@ -7,7 +7,8 @@ import (
 )
 
 // SumState is the accumulator of Sum. Integers are summed in 128 bits, so no order of records can make it overflow on the way;
-// floats with the compensation of Neumaier, so that the result hardly depends on the order.
+// floats with the compensation of Neumaier, so that the result hardly depends on the order: the error is below n * 2^-104 times the
+// sum of the absolute values, plus one rounding.
 type SumState[N Number] struct {
 	// kind has no size; it shows in the description of the state that this is a sum of N.
 	kind [0]N
@@ -96,24 +97,11 @@ func (s *SumState[N]) decimal() string {
 // Verify), never a wrong number. Float sums are computed in float64 with compensation for rounding: NaN or infinite
 // values make the sum NaN or infinite, as usual.
 func Sum[T any, N Number](f func(T) N) Aggregator[T, SumState[N], N] {
-	a := sum[T, N](missing("Sum", f == nil))
-	a.Add = func(acc *SumState[N], t *T) { acc.add(f(*t)) }
-	return a
-}
-
-// SumOf is Sum with a function that takes a pointer, for big records.
-func SumOf[T any, N Number](f func(*T) N) Aggregator[T, SumState[N], N] {
-	a := sum[T, N](missing("SumOf", f == nil))
-	a.Add = func(acc *SumState[N], t *T) { acc.add(f(t)) }
-	return a
-}
-
-// sum makes all but Add.
-func sum[T any, N Number](err error) Aggregator[T, SumState[N], N] {
 	a := Aggregator[T, SumState[N], N]{
+		Add:    func(acc *SumState[N], t *T) { acc.add(f(*t)) },
 		Merge:  func(dst, src *SumState[N]) { dst.merge(src) },
 		Result: func(acc *SumState[N]) N { return acc.result() },
-		Err:    err,
+		Err:    missing("Sum", f == nil),
 	}
 	if !isFloat[N]() {
 		a.Verify = func(acc *SumState[N]) error { return acc.verify() }
@@ -130,26 +118,14 @@ type MeanState[N Number] struct {
 // Mean is the arithmetic mean of the values of f, computed from the sum that Sum describes, so that it cannot overflow. It is NaN
 // when there were no records.
 func Mean[T any, N Number](f func(T) N) Aggregator[T, MeanState[N], float64] {
-	a := mean[T, N](missing("Mean", f == nil))
-	a.Add = func(acc *MeanState[N], t *T) { acc.sum.add(f(*t)); acc.n++ }
-	return a
-}
-
-// MeanOf is Mean with a function that takes a pointer, for big records.
-func MeanOf[T any, N Number](f func(*T) N) Aggregator[T, MeanState[N], float64] {
-	a := mean[T, N](missing("MeanOf", f == nil))
-	a.Add = func(acc *MeanState[N], t *T) { acc.sum.add(f(t)); acc.n++ }
-	return a
-}
-
-func mean[T any, N Number](err error) Aggregator[T, MeanState[N], float64] {
 	return Aggregator[T, MeanState[N], float64]{
+		Add: func(acc *MeanState[N], t *T) { acc.sum.add(f(*t)); acc.n++ },
 		Merge: func(dst, src *MeanState[N]) {
 			dst.sum.merge(&src.sum)
 			dst.n += src.n
 		},
 		Result: func(acc *MeanState[N]) float64 { return acc.result() },
-		Err:    err,
+		Err:    missing("Mean", f == nil),
 	}
 }
 

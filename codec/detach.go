@@ -148,19 +148,19 @@ func detachMap(t reflect.Type) func(f unsafe.Pointer) {
 // DetachFrom is Detach for a value that replaces an older one, which has memory of its own already: strings that stand in the same
 // field as before are left as they are, so that replacing a value by a mostly equal one costs little. The function is nil for Flat
 // types; for Deep ones it copies all.
-func DetachFrom[T any]() (func(v, old *T), error) {
+func DetachFrom[T any]() (func(v *T, old T), error) {
 	all, err := Detach[T]()
 	if err != nil || all == nil {
 		return nil, err
 	}
 	if LayoutOf[T]() == Deep || containsSelf(reflect.TypeFor[T]()) {
-		return func(v, _ *T) { all(v) }, nil
+		return func(v *T, _ T) { all(v) }, nil
 	}
 	// Types that are neither Flat nor Deep hold nothing but strings.
 	texts := holds(nil, reflect.TypeFor[T](), 0)
-	return func(v, old *T) {
+	return func(v *T, old T) {
 		for _, h := range texts {
-			s, o := (*string)(unsafe.Add(unsafe.Pointer(v), h.off)), (*string)(unsafe.Add(unsafe.Pointer(old), h.off))
+			s, o := (*string)(unsafe.Add(unsafe.Pointer(v), h.off)), (*string)(unsafe.Add(unsafe.Pointer(&old), h.off))
 			if len(*s) == len(*o) && unsafe.StringData(*s) == unsafe.StringData(*o) {
 				continue
 			}

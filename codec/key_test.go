@@ -315,6 +315,8 @@ func TestOrderedOfFloatsSlicesAndPointers(t *testing.T) {
 	checkRising(t, nil, &one, &two)
 	checkRising(t, nil, map[string]int{}, map[string]int{"a": 1}, map[string]int{"a": 1, "b": 0}, map[string]int{"a": 2})
 	checkRising(t, version{0, 1}, version{1, 0}, version{1, 1})
+	type lists struct{ a, b []string }
+	checkRising(t, lists{[]string{"a"}, []string{"z"}}, lists{[]string{"a", ""}, nil})
 	checkRising(t, 1-2i, 1+2i, 2-9i)
 }
 

@@ -126,7 +126,7 @@ func TestDetachFromKeepsWhatWasOwnedBefore(t *testing.T) {
 	old := ride{card: "own", tags: [2]string{"x", "y"}}
 	v := old
 	v.tags[0] = unsafe.String(&buf[4], 3)
-	detach(&v, &old)
+	detach(&v, old)
 	clear(buf)
 	if v.tags[0] != "tag" {
 		t.Errorf("a new string is still cut from the buffer: %q", v.tags[0])
@@ -140,7 +140,7 @@ func TestDetachFromKeepsWhatWasOwnedBefore(t *testing.T) {
 	}
 	a := []int{1}
 	b := a
-	deep(&b, &a)
+	deep(&b, a)
 	if &a[0] == &b[0] {
 		t.Error("a slice is shared")
 	}

@@ -29,8 +29,8 @@ type attempt struct {
 	base     uint64             // the restored epoch
 	// decidedBefore counts the epochs decided before this attempt.
 	decidedBefore int64
-	coord    *epoch.Coordinator
-	commits  map[string]connect.Committer // by sink id
+	coord         *epoch.Coordinator
+	commits       map[string]connect.Committer // by sink id
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
@@ -72,9 +72,7 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	}
 	err := a.start(taskCtx)
 	if err == nil {
-		stop := context.AfterFunc(ctx, func() { a.mail.post(mail{stop: true}) })
-		a.loop(taskCtx)
-		stop()
+		a.loop(ctx, taskCtx)
 		err = a.failure
 	}
 	for _, t := range a.tasks {
@@ -232,6 +230,11 @@ func (a *attempt) closeCommitters() error {
 
 // start makes and starts the tasks.
 func (a *attempt) start(ctx context.Context) error {
+	a.lister = &lister{attempt: a}
+	if err := a.lister.list(ctx); err != nil {
+		return err
+	}
+	a.spread()
 	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
 	if err != nil {
 		return err
@@ -239,10 +242,7 @@ func (a *attempt) start(ctx context.Context) error {
 	if err := a.build(ctx, chains); err != nil {
 		return err
 	}
-	a.lister = &lister{attempt: a}
-	if err := a.lister.first(ctx); err != nil {
-		return err
-	}
+	a.lister.assign()
 	var sources []int
 	for _, t := range a.tasks {
 		if t.source != nil {
@@ -268,11 +268,11 @@ func (a *attempt) start(ctx context.Context) error {
 
 func (a *attempt) now() int64 { return a.env.Sched.Now().UnixNano() }
 
-// tick is how often the coordinator looks at the clock.
+// tick is how often the coordinator looks at the clock and whether it is to stop.
 const tick = 10 * time.Millisecond
 
-// loop handles what happens until the job is done or has failed.
-func (a *attempt) loop(ctx context.Context) {
+// loop handles what happens until the job is done or has failed. When stop is done it asks for a last epoch.
+func (a *attempt) loop(stop, ctx context.Context) {
 	for a.failure == nil && a.outcome == 0 {
 		for _, l := range a.mail.take() {
 			a.handle(ctx, l)
@@ -282,6 +282,11 @@ func (a *attempt) loop(ctx context.Context) {
 		}
 		a.step(epoch.Tick{Now: a.now()})
 		a.lister.poll(ctx)
+		if stop.Err() != nil && !a.stopping {
+			a.stopping = true
+			a.stopBy = a.env.Sched.Now().Add(a.cfg.StopTimeout)
+			a.step(epoch.StopRequested{Now: a.now()})
+		}
 		if a.stopping && a.env.Sched.Now().After(a.stopBy) {
 			a.fail(fmt.Errorf("the last epoch was not complete within the stop timeout of %v: what was read since epoch %d will be read again", a.cfg.StopTimeout, a.lastEpoch()))
 			return
@@ -317,10 +322,6 @@ func (a *attempt) handle(ctx context.Context, l mail) {
 		a.fail(l.err)
 	case l.request:
 		a.step(epoch.Request{Now: a.now()})
-	case l.stop:
-		a.stopping = true
-		a.stopBy = a.env.Sched.Now().Add(a.cfg.StopTimeout)
-		a.step(epoch.StopRequested{Now: a.now()})
 	case l.published != nil:
 		a.published(l.published, l.err)
 	case l.committed > 0:

@@ -15,7 +15,6 @@ type mail struct {
 	// err goes with taskEnded, published, committed and splits.
 	err       error
 	request   bool
-	stop      bool
 	published *publication
 	committed uint64
 	listed    *listing

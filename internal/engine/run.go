@@ -51,9 +51,6 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context) (Summary, error) {
-	wait := r.env.Sched.NewEvent()
-	stop := context.AfterFunc(ctx, wait.Set)
-	defer stop()
 	restarts, damaged := 0, uint64(0)
 	for {
 		a := &attempt{runner: r, mail: newMailbox(r.env.Sched.NewEvent()), group: task.NewGroup(r.env.Sched)}
@@ -82,11 +79,23 @@ func (r *runner) run(ctx context.Context) (Summary, error) {
 			}
 			restarts++
 			r.cfg.Log.Error("job failed, starting again from its last checkpoint", "error", err, "restart", restarts, "in", backoff)
-			if wait.Wait(backoff); ctx.Err() != nil {
+			if r.wait(ctx, backoff); ctx.Err() != nil {
 				return sum, errors.Join(context.Cause(ctx), err)
 			}
 		default:
 			return sum, err
 		}
+	}
+}
+
+// wait returns after d, or soon after ctx is done.
+func (r *runner) wait(ctx context.Context, d time.Duration) {
+	ev := r.env.Sched.NewEvent() // nobody sets it
+	for until := r.env.Sched.Now().Add(d); ctx.Err() == nil; {
+		left := until.Sub(r.env.Sched.Now())
+		if left <= 0 {
+			return
+		}
+		ev.Wait(min(left, tick))
 	}
 }

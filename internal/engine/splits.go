@@ -19,19 +19,20 @@ type lister struct {
 
 // listed is one source.
 type listed struct {
-	node  int
-	op    operator.Source // asked for splits only; never opened
-	every time.Duration
-	next  time.Time
-	busy  bool
-	known map[string]bool
-	tasks []*taskRun
-	count []int // splits given to each task
+	node   int
+	op     operator.Source // asked for splits only; never opened
+	every  time.Duration
+	next   time.Time
+	busy   bool
+	splits []connect.Split // found at the start, until they are assigned
+	known  map[string]bool
+	tasks  []*taskRun
+	count  []int // splits given to each task
 }
 
-// first lists the splits of all sources and assigns them in the order of their ids, together with those that only the
-// checkpoint knows: they have been read, or are missed when their task opens them.
-func (l *lister) first(ctx context.Context) error {
+// list asks all sources for their splits, together with those that only the checkpoint knows: they have been read, or are
+// missed when their task opens them.
+func (l *lister) list(ctx context.Context) error {
 	for i, n := range l.cfg.Graph.Nodes {
 		spec := n.Op.(*operator.Spec)
 		if spec.NewSource == nil {
@@ -39,12 +40,6 @@ func (l *lister) first(ctx context.Context) error {
 		}
 		s := &listed{node: i, op: spec.NewSource(), known: map[string]bool{}}
 		s.every = s.op.DiscoverEvery()
-		for _, t := range l.tasks {
-			if t.source != nil && t.ops[0].node == n {
-				s.tasks = append(s.tasks, t)
-			}
-		}
-		s.count = make([]int, len(s.tasks))
 		splits, err := s.op.List(ctx)
 		if err == nil {
 			splits, err = l.withOld(n.ID, splits)
@@ -52,17 +47,41 @@ func (l *lister) first(ctx context.Context) error {
 		if err != nil {
 			return &OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}
-		for j, sp := range splits {
+		s.splits = splits
+		l.sources = append(l.sources, s)
+	}
+	return nil
+}
+
+// subtasks returns how many subtasks the source can use.
+func (l *lister) subtasks(node int) int {
+	for _, s := range l.sources {
+		if s.node == node && s.every <= 0 {
+			return max(1, min(l.cfg.Parallelism, len(s.splits)))
+		}
+	}
+	return l.cfg.Parallelism
+}
+
+// assign gives the listed splits to the tasks, in the order of their ids.
+func (l *lister) assign() {
+	for _, s := range l.sources {
+		for _, t := range l.tasks {
+			if t.source != nil && t.ops[0].node == l.cfg.Graph.Nodes[s.node] {
+				s.tasks = append(s.tasks, t)
+			}
+		}
+		s.count = make([]int, len(s.tasks))
+		for j, sp := range s.splits {
 			l.bytesTotal += sp.Bytes
 			s.known[sp.ID] = true
 			t := j % len(s.tasks)
 			s.count[t]++
 			s.tasks[t].ctl.splits = append(s.tasks[t].ctl.splits, sp)
 		}
+		s.splits = nil
 		s.next = l.env.Sched.Now().Add(s.every)
-		l.sources = append(l.sources, s)
 	}
-	return nil
 }
 
 // withOld adds the splits that are in the checkpoint and do not exist any more.

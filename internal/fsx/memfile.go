@@ -77,6 +77,9 @@ func (f *memFile) Write(p []byte) (int, error) {
 
 // writeAt leaves the durable content alone: what it must change there is copied first.
 func (n *node) writeAt(p []byte, off int64) {
+	if len(p) == 0 { // writes nothing, also behind the end
+		return
+	}
 	end := off + int64(len(p))
 	if n.shared && off < int64(len(n.durable)) {
 		n.data = append(make([]byte, 0, max(end, int64(len(n.data)))), n.data...)

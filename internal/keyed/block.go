@@ -82,23 +82,35 @@ func (p *pool[K, V]) get(n int) *block[K, V] {
 	return b
 }
 
-// leave ends the hold of a table.
+// leave ends the hold of a table. When less is in use than before, less may be kept.
 func (p *pool[K, V]) leave(b *block[K, V]) {
 	p.mu.Lock()
 	p.live -= len(b.slots)
+	for class := len(p.free) - 1; class >= 0 && p.held > p.mayHold(); {
+		l := len(p.free[class])
+		if l == 0 {
+			class--
+			continue
+		}
+		p.free[class][l-1] = nil
+		p.free[class] = p.free[class][:l-1]
+		p.held -= 1 << class
+	}
 	p.mu.Unlock()
 	p.release(b)
 }
 
-// release ends one hold. The last one clears the block and keeps it, as long as what is kept stays below half of what is in use
-// (plus a little): then memory is bounded by the live tables.
+// mayHold returns how many slots may be kept for reuse: half of what is in use and a little. So memory is bounded by the live tables.
+func (p *pool[K, V]) mayHold() int { return p.live/2 + 1<<12 }
+
+// release ends one hold. The last one clears the block and keeps it, within mayHold.
 func (p *pool[K, V]) release(b *block[K, V]) {
 	if b.refs.Add(-1) != 0 {
 		return
 	}
 	n := len(b.slots)
 	p.mu.Lock()
-	keep := p.held+n <= p.live/2+1<<12
+	keep := p.held+n <= p.mayHold()
 	if keep {
 		p.held += n
 	}

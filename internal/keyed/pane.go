@@ -1,13 +1,30 @@
 package keyed
 
+import "unsafe"
+
 // Pane is the part of a Space that belongs to one span: the tables of all its key groups.
 //
 // Pointers to values are valid until the next call on the Space that may change it.
 type Pane[K comparable, V any] struct {
+	groups uint64
+	lo     int
+	heads  []head // parallel to tables
+	clone  func(*K)
 	space  *Space[K, V]
 	tables []table[K, V]
 	span   int64
 	count  int
+}
+
+// head is what every record reads of a table: small, so that the heads of all groups stay in the first cache, and free of
+// everything that a load per record can be saved for.
+type head struct {
+	// base is the first slot, nil when the table is empty.
+	base unsafe.Pointer
+	// mask is the number of slots less one.
+	mask uint64
+	// stamp is that of the current epoch when the owner may write the slots, and 0 when open must be called first.
+	stamp uint64
 }
 
 // Span returns the number that names the pane, such as the start of a window.
@@ -16,74 +33,134 @@ func (p *Pane[K, V]) Span() int64 { return p.span }
 // Len returns the number of entries.
 func (p *Pane[K, V]) Len() int { return p.count }
 
-// table returns the table of a hash. A hash outside the groups of the Space was sent to the wrong subtask; the
+// index returns the index of the table of a hash. A hash outside the groups of the Space was sent to the wrong subtask; the
 // index is then out of range, which fails the task.
-func (p *Pane[K, V]) table(hash uint64) *table[K, V] {
-	s := p.space
-	return &p.tables[int((hash>>32)*s.groups>>32)-s.lo]
+func (p *Pane[K, V]) index(hash uint64) int {
+	return int((hash>>32)*p.groups>>32) - p.lo
+}
+
+// open makes table g writable in the current epoch.
+//
+//go:noinline
+func (p *Pane[K, V]) open(g int) {
+	p.space.touch(&p.tables[g])
+	p.rehead(g, p.space.stamp)
+}
+
+// rehead makes the head of table g agree with it.
+func (p *Pane[K, V]) rehead(g int, stamp uint64) {
+	slots := p.tables[g].slots
+	if len(slots) == 0 {
+		p.heads[g] = head{}
+		return
+	}
+	p.heads[g] = head{base: unsafe.Pointer(&slots[0]), mask: uint64(len(slots) - 1), stamp: stamp}
+}
+
+// slotAt returns slot i of a table, any i: the index is masked, and rehead takes base and mask from one slice.
+func slotAt[K comparable, V any](base unsafe.Pointer, mask, i uint64) *slot[K, V] {
+	var z slot[K, V]
+	return (*slot[K, V])(unsafe.Add(base, (i&mask)*uint64(unsafe.Sizeof(z))))
 }
 
 // Upsert returns the value of a key and marks it changed. An absent key is inserted, with a zero value and memory of its own, and
 // reported as fresh.
 func (p *Pane[K, V]) Upsert(k *K, hash uint64) (v *V, fresh bool) {
-	s := p.space
-	t := p.table(hash)
-	if t.seq != s.seq {
-		s.touch(t)
+	g := p.index(hash)
+	h := &p.heads[g]
+	if h.stamp == 0 {
+		p.open(g)
 	}
-	slots := t.slots
-	mask := uint64(len(slots) - 1)
-	for i := hash & mask; ; i++ {
-		sl := &slots[i&mask]
+	base, mask := h.base, h.mask
+	low := hash & hashMask
+	for i := hash; ; i++ {
+		sl := slotAt[K, V](base, mask, i)
 		meta := sl.meta
-		if (meta^hash)&hashMask == 0 && sl.key == *k && meta != 0 {
-			sl.meta = meta&hashMask | s.stamp
+		if meta == 0 {
+			return p.add(g, sl, k, hash), true
+		}
+		if meta&hashMask == low && sl.key == *k {
+			sl.meta = low | h.stamp
 			return &sl.value, false
 		}
-		if meta == 0 {
-			return &p.insert(t, k, hash).value, true
+	}
+}
+
+// add inserts an absent key into an open table. free is where it belongs, unless the table has to grow.
+//
+//go:noinline
+func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
+	t := &p.tables[g]
+	if t.count >= limitOf(len(t.slots)) {
+		p.space.grow(t)
+		p.rehead(g, p.heads[g].stamp)
+		free = vacancy(t.slots, hash)
+	}
+	free.meta = hash&hashMask | p.heads[g].stamp
+	free.key = *k
+	if p.clone != nil {
+		p.clone(&free.key)
+	}
+	t.count++
+	p.count++
+	return &free.value
+}
+
+// find returns the slot of a key, or nil.
+func (p *Pane[K, V]) find(g int, k *K, hash uint64) *slot[K, V] {
+	h := &p.heads[g]
+	base, mask := h.base, h.mask
+	if base == nil {
+		return nil
+	}
+	low := hash & hashMask
+	for i := hash; ; i++ {
+		sl := slotAt[K, V](base, mask, i)
+		if sl.meta == 0 {
+			return nil
+		}
+		if sl.meta&hashMask == low && sl.key == *k {
+			return sl
 		}
 	}
 }
 
 // Get returns the value of a key for reading, or nil.
 func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
-	t := p.table(hash)
-	i := search(t.slots, k, hash)
-	if i < 0 {
+	sl := p.find(p.index(hash), k, hash)
+	if sl == nil {
 		return nil
 	}
-	return &t.slots[i].value
+	return &sl.value
 }
 
 // Update returns the value of a key and marks it changed, or returns nil when the key is absent.
 func (p *Pane[K, V]) Update(k *K, hash uint64) *V {
-	s := p.space
-	t := p.table(hash)
-	i := search(t.slots, k, hash)
-	if i < 0 {
+	g := p.index(hash)
+	sl := p.find(g, k, hash)
+	if sl == nil {
 		return nil
 	}
-	if t.seq != s.seq {
-		s.touch(t)
+	if p.heads[g].stamp == 0 {
+		p.open(g)
+		sl = p.find(g, k, hash) // open may have moved the slots
 	}
-	sl := &t.slots[i] // touch may move the slots, not the place within them
-	sl.meta = sl.meta&hashMask | s.stamp
+	sl.meta = sl.meta&hashMask | p.heads[g].stamp
 	return &sl.value
 }
 
 // Delete removes a key and reports whether it was there.
 func (p *Pane[K, V]) Delete(k *K, hash uint64) bool {
-	s := p.space
-	t := p.table(hash)
+	g := p.index(hash)
+	t := &p.tables[g]
 	i := search(t.slots, k, hash)
 	if i < 0 {
 		return false
 	}
-	if t.seq != s.seq {
-		s.touch(t)
+	if p.heads[g].stamp == 0 {
+		p.open(g) // may move the slots, not the place within them
 	}
-	s.noteDeleted(t, t.slots[i].key, hash)
+	p.space.noteDeleted(t, t.slots[i].key, hash)
 	p.remove(t, i)
 	return true
 }

@@ -21,6 +21,9 @@ type restorer[K comparable, V any] struct {
 	group int
 	span  int64
 	prev  []byte
+	// k and v are decoded into; as variables they would be an allocation per entry.
+	k K
+	v V
 }
 
 // Restore returns what loads the entries of the groups [Lo, Hi) from a chain of files, written at any parallelism; what it says about
@@ -90,7 +93,7 @@ func (r *restorer[K, V]) vacate(i, g int) {
 	s := r.space
 	p := s.panes[i]
 	p.count -= p.tables[g].count
-	s.vacate(&p.tables[g])
+	p.vacate(g)
 	if p.count == 0 {
 		s.unlink(i)
 	}
@@ -103,12 +106,13 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 		return err
 	}
 	s := r.space
-	k, hash, err := r.decodeKey(group, key)
+	hash, err := r.decodeKey(group, key)
 	if err != nil {
 		return err
 	}
-	var v V
-	rest, err := s.cfg.Value.Decode(value, &v)
+	var zero V
+	r.v = zero
+	rest, err := s.cfg.Value.Decode(value, &r.v)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes left over", len(rest))
 	}
@@ -116,13 +120,24 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 		return r.fail(group, fmt.Errorf("decode value of %d bytes: %w", len(value), err))
 	}
 	r.follow(g, group, span, key)
-	p := s.Ensure(span)
-	s.setEpoch(restoredSeq)
-	slot, _ := p.Upsert(&k, hash)
-	*slot = v
-	p.tables[g].known = true
-	s.setEpoch(restoredSeq + 1)
+	s.Ensure(span).load(g, &r.k, hash, &r.v)
 	return nil
+}
+
+// load sets an entry as one that is durable.
+func (p *Pane[K, V]) load(g int, k *K, hash uint64, v *V) {
+	t := &p.tables[g]
+	if t.slots == nil {
+		p.space.touch(t)
+	}
+	p.rehead(g, stampOf(restoredSeq))
+	if sl := p.find(g, k, hash); sl != nil {
+		sl.value = *v
+	} else {
+		*p.add(g, vacancy(t.slots, hash), k, hash) = *v
+	}
+	t.seq, t.known = restoredSeq, true
+	p.rehead(g, 0)
 }
 
 // Delete implements snapshot.Visitor.
@@ -132,7 +147,7 @@ func (r *restorer[K, V]) Delete(group int, span int64, key []byte) error {
 		return err
 	}
 	s := r.space
-	k, hash, err := r.decodeKey(group, key)
+	hash, err := r.decodeKey(group, key)
 	if err != nil {
 		return err
 	}
@@ -143,7 +158,7 @@ func (r *restorer[K, V]) Delete(group int, span int64, key []byte) error {
 	}
 	p := s.panes[i]
 	t := &p.tables[g]
-	if at := search(t.slots, &k, hash); at >= 0 {
+	if at := search(t.slots, &r.k, hash); at >= 0 {
 		p.remove(t, at)
 	}
 	if p.count == 0 {
@@ -152,21 +167,23 @@ func (r *restorer[K, V]) Delete(group int, span int64, key []byte) error {
 	return nil
 }
 
-// decodeKey decodes a key and checks that it belongs to the group.
-func (r *restorer[K, V]) decodeKey(group int, key []byte) (k K, hash uint64, err error) {
+// decodeKey decodes a key into r.k and checks that it belongs to the group.
+func (r *restorer[K, V]) decodeKey(group int, key []byte) (hash uint64, err error) {
 	cfg := &r.space.cfg
-	rest, err := cfg.Key.Decode(key, &k)
+	var zero K
+	r.k = zero
+	rest, err := cfg.Key.Decode(key, &r.k)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes left over", len(rest))
 	}
 	if err != nil {
-		return k, 0, r.fail(group, fmt.Errorf("decode key %x: %w", key, err))
+		return 0, r.fail(group, fmt.Errorf("decode key %x: %w", key, err))
 	}
-	hash = cfg.Key.Hash(&k)
+	hash = cfg.Key.Hash(&r.k)
 	if got := Group(hash, cfg.Groups); got != group {
-		return k, 0, r.fail(group, fmt.Errorf("key %x belongs to group %d: the file is damaged, or was written with another number of groups", key, got))
+		return 0, r.fail(group, fmt.Errorf("key %x belongs to group %d: the file is damaged, or was written with another number of groups", key, got))
 	}
-	return k, hash, nil
+	return hash, nil
 }
 
 // follow counts the length of the chain. Within a file the entries of a group rise; one that does not begins the next file.

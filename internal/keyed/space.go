@@ -26,12 +26,9 @@ type Config[K comparable, V any] struct {
 
 // Space is one named state of one subtask: a table per key group and span.
 type Space[K comparable, V any] struct {
-	// Read for every record.
-	seq    uint64 // number of the current epoch in this process, rising from 1
-	stamp  uint64 // stampOf(seq)
-	groups uint64
-	lo     int
-	clone  func(*K)
+	seq   uint64 // number of the current epoch in this process, rising from 1
+	stamp uint64 // stampOf(seq)
+	lo    int
 
 	cfg   Config[K, V]
 	panes []*Pane[K, V] // by rising span
@@ -49,14 +46,21 @@ type Space[K comparable, V any] struct {
 
 // New returns an empty Space.
 func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
-	s := &Space[K, V]{cfg: cfg, groups: uint64(cfg.Groups), lo: cfg.Lo, clone: cfg.Key.Clone}
+	s := &Space[K, V]{cfg: cfg, lo: cfg.Lo}
 	s.setEpoch(1)
 	s.chains = make([]chain, cfg.Hi-cfg.Lo)
 	return s
 }
 
-// setEpoch sets the number of the current epoch.
-func (s *Space[K, V]) setEpoch(seq uint64) { s.seq, s.stamp = seq, stampOf(seq) }
+// setEpoch begins an epoch: every table must be opened again before it is written.
+func (s *Space[K, V]) setEpoch(seq uint64) {
+	s.seq, s.stamp = seq, stampOf(seq)
+	for _, p := range s.panes {
+		for g := range p.heads {
+			p.heads[g].stamp = 0
+		}
+	}
+}
 
 // find returns the place of a span in panes, and whether it is there.
 func (s *Space[K, V]) find(span int64) (int, bool) {
@@ -96,7 +100,10 @@ func (s *Space[K, V]) Ensure(span int64) *Pane[K, V] {
 		p = s.spare[n-1]
 		s.spare = s.spare[:n-1]
 	} else {
-		p = &Pane[K, V]{space: s, tables: make([]table[K, V], s.cfg.Hi-s.cfg.Lo)}
+		n := s.cfg.Hi - s.cfg.Lo
+		p = &Pane[K, V]{
+			groups: uint64(s.cfg.Groups), lo: s.lo, clone: s.cfg.Key.Clone, space: s, heads: make([]head, n), tables: make([]table[K, V], n),
+		}
 	}
 	p.span = span
 	s.panes = slices.Insert(s.panes, i, p)
@@ -123,7 +130,7 @@ func (s *Space[K, V]) Drop(span int64) {
 func (s *Space[K, V]) unlink(i int) {
 	p := s.panes[i]
 	for g := range p.tables {
-		s.vacate(&p.tables[g])
+		p.vacate(g)
 	}
 	p.count = 0
 	s.panes = slices.Delete(s.panes, i, i+1)

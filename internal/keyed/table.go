@@ -1,6 +1,6 @@
 package keyed
 
-// table holds the entries of one key group in one pane. Its first fields are those that every record reads.
+// table holds the entries of one key group in one pane.
 type table[K comparable, V any] struct {
 	// slots are those of blk, or nil while the table is empty and blk (if any) is left over from a dropped pane.
 	slots []slot[K, V]
@@ -45,7 +45,7 @@ func search[K comparable, V any](slots []slot[K, V], k *K, hash uint64) int {
 	}
 }
 
-// touch makes a table writable. It runs before the first write of each epoch.
+// touch gives a table slots that the owner may write. It runs before the first write of each epoch.
 func (s *Space[K, V]) touch(t *table[K, V]) {
 	switch {
 	case t.frozen != nil:
@@ -67,28 +67,14 @@ func (s *Space[K, V]) touch(t *table[K, V]) {
 	t.seq = s.seq
 }
 
-// insert adds a key that is not there and returns its place.
-//
-//go:noinline
-func (p *Pane[K, V]) insert(t *table[K, V], k *K, hash uint64) *slot[K, V] {
-	s := p.space
-	if t.count >= limitOf(len(t.slots)) {
-		s.grow(t)
-	}
-	mask := uint64(len(t.slots) - 1)
+// vacancy returns the empty slot at which a new key belongs.
+func vacancy[K comparable, V any](slots []slot[K, V], hash uint64) *slot[K, V] {
+	mask := uint64(len(slots) - 1)
 	i := hash & mask
-	for t.slots[i].meta != 0 {
+	for slots[i].meta != 0 {
 		i = (i + 1) & mask
 	}
-	sl := &t.slots[i]
-	sl.meta = hash&hashMask | s.stamp
-	sl.key = *k
-	if s.clone != nil {
-		s.clone(&sl.key)
-	}
-	t.count++
-	p.count++
-	return sl
+	return &slots[i]
 }
 
 // grow doubles a table that the owner may write.
@@ -139,8 +125,9 @@ func (s *Space[K, V]) noteDeleted(t *table[K, V], k K, hash uint64) {
 	t.dels = append(t.dels, deleted[K]{key: k, hash: hash, seq: s.seq})
 }
 
-// vacate empties a table whose pane or span is gone, and keeps its block for the next user unless it was far too large.
-func (s *Space[K, V]) vacate(t *table[K, V]) {
+// vacate empties table g, whose pane or span is gone, and keeps its block for the next user unless it was far too large.
+func (p *Pane[K, V]) vacate(g int) {
+	s, t := p.space, &p.tables[g]
 	if t.frozen != nil {
 		s.encode(t.frozen)
 	}
@@ -152,4 +139,5 @@ func (s *Space[K, V]) vacate(t *table[K, V]) {
 	}
 	t.slots, t.count, t.seq = nil, 0, 0
 	t.dels, t.delsFrom, t.known = nil, 0, false
+	p.heads[g] = head{}
 }

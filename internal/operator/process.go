@@ -89,7 +89,6 @@ func (p *Proc[K, S, O]) DeleteTimer(name string) { p.op.timers.Delete(&p.key, p.
 type processOp[K comparable, T, S, O any] struct {
 	ProcessConfig[K, T, S, O]
 	Proc[K, S, O]
-	fired []keyed.Timer[K]
 }
 
 const (
@@ -194,25 +193,26 @@ func (x *processOp[K, T, S, O]) advance(t int64) error {
 		return nil
 	}
 	o.clock = t
-	x.fired = o.timers.PopUntil(t, x.fired[:0])
 	o.inTimer = true
-	for i := range x.fired {
-		f := &x.fired[i]
-		if x.OnTimer == nil {
-			break
-		}
-		x.key, x.hash, x.time, x.state = f.Key, f.Hash, f.At, nil
-		if err := x.OnTimer(&x.Proc, f.Name, f.At); err != nil {
-			return recordError(err, f.At)
-		}
-		if x.err != nil {
-			return x.err
-		}
-	}
+	_, err := o.timers.Fire(t, x.fire)
 	o.inTimer = false
-	clear(x.fired)
+	if err != nil {
+		return err
+	}
 	o.emit.Advance(t)
 	return nil
+}
+
+// fire calls the function of one timer.
+func (x *processOp[K, T, S, O]) fire(k *K, hash uint64, name string, at int64) error {
+	if x.OnTimer == nil {
+		return nil
+	}
+	x.key, x.hash, x.time, x.state = *k, hash, at, nil
+	if err := x.OnTimer(&x.Proc, name, at); err != nil {
+		return recordError(err, at)
+	}
+	return x.err
 }
 
 func (x *processOp[K, T, S, O]) Freeze(epoch uint64) (Cut, error) {

@@ -17,12 +17,12 @@ type flight struct {
 	Destination string    `csv:"destination"`
 }
 
-func (f *flight) delay() int64        { return f.Delay }
-func (f *flight) distance() int64     { return f.Distance }
-func (f *flight) origin() string      { return f.Origin }
-func (f *flight) destination() string { return f.Destination }
-func (f *flight) route() string       { return f.Origin + "-" + f.Destination }
-func (f *flight) at() time.Time       { return f.Departure }
+func (f flight) delay() int64        { return f.Delay }
+func (f flight) distance() int64     { return f.Distance }
+func (f flight) origin() string      { return f.Origin }
+func (f flight) destination() string { return f.Destination }
+func (f flight) route() string       { return f.Origin + "-" + f.Destination }
+func (f flight) at() time.Time       { return f.Departure }
 
 var flightInput = input{file: "flights_2001_01.csv.gz", records: 508239, epoch: 20000, lateness: 99_780_000 * time.Millisecond}
 
@@ -41,19 +41,19 @@ var hubs = map[string]bool{"ATL": true, "ORD": true, "DFW": true, "LAX": true, "
 var flightQueries = []Query{
 	{"f1_tumbling_1h_origin", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(perOrigin(j, path).Window(window.Tumbling(time.Hour)).Aggregate("delays", join2(
-			join4(count[flight](), column(agg.SumOf((*flight).delay)), column(agg.MinOf((*flight).delay)), column(agg.MaxOf((*flight).delay))),
-			column(agg.MeanOf((*flight).delay)))))
+			join4(count[flight](), column(agg.Sum(flight.delay)), column(agg.Min(flight.delay)), column(agg.Max(flight.delay))),
+			column(agg.Mean(flight.delay)))))
 	}},
 	{"f2_sliding_60m_15m_hubs", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(flights(j, path, flightInput.lateness).
 			FilterRef(func(f *flight) bool { return hubs[f.Origin] }).
 			KeyByRef((*flight).origin).
 			Window(window.Sliding(time.Hour, 15*time.Minute)).
-			Aggregate("delays", join3(count[flight](), column(agg.SumOf((*flight).delay)), column(agg.MaxOf((*flight).delay)))))
+			Aggregate("delays", join3(count[flight](), column(agg.Sum(flight.delay)), column(agg.Max(flight.delay)))))
 	}},
 	{"f3_session_60m_origin", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(perOrigin(j, path).Window(window.Session(time.Hour)).
-			Aggregate("bursts", join3(count[flight](), column(agg.SumOf((*flight).distance)), column(agg.MaxOf((*flight).delay)))))
+			Aggregate("bursts", join3(count[flight](), column(agg.Sum(flight.distance)), column(agg.Max(flight.delay)))))
 	}},
 	{"f4_top5_routes_1d", &flightInput, func(j *millrace.Job, path string) outputs {
 		day := 24 * time.Hour
@@ -62,10 +62,10 @@ var flightQueries = []Query{
 	}},
 	{"f5_distinct_dest_1d_origin", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(perOrigin(j, path).Window(window.Tumbling(24 * time.Hour)).
-			Aggregate("destinations", join2(column(agg.CountDistinctOf((*flight).destination)), count[flight]())))
+			Aggregate("destinations", join2(column(agg.CountDistinct(flight.destination)), count[flight]())))
 	}},
 	{"f7_late_drop_1h_bound30m", &flightInput, func(j *millrace.Job, path string) outputs {
 		return countLate(flights(j, path, 30*time.Minute), time.Hour, (*flight).at,
-			join2(count[flight](), column(agg.SumOf((*flight).delay))))
+			join2(count[flight](), column(agg.Sum(flight.delay))))
 	}},
 }

@@ -22,10 +22,10 @@ type action struct {
 	Created time.Time `json:"created_at"`
 }
 
-func (a *action) kind() string { return a.Type }
-func (a *action) actor() int64 { return a.Actor.ID }
-func (a *action) repo() int64  { return a.Repo.ID }
-func (a *action) size() int64  { return a.Size }
+func (a action) kind() string { return a.Type }
+func (a action) actor() int64 { return a.Actor.ID }
+func (a action) repo() int64  { return a.Repo.ID }
+func (a action) size() int64  { return a.Size }
 
 var githubInput = input{file: "github_events_800.jsonl.gz", records: 800, epoch: 50, lateness: 3 * time.Second}
 
@@ -37,7 +37,7 @@ func actions(j *millrace.Job, path string) millrace.Stream[action] {
 var githubQueries = []Query{
 	{"g1_tumbling_10m_type", &githubInput, func(j *millrace.Job, path string) outputs {
 		return perKey(actions(j, path).KeyByRef((*action).kind).Window(window.Tumbling(10*time.Minute)).
-			Aggregate("per-type", join3(count[action](), column(agg.SumOf((*action).size)), column(agg.CountDistinctOf((*action).actor)))))
+			Aggregate("per-type", join3(count[action](), column(agg.Sum(action.size)), column(agg.CountDistinct(action.actor)))))
 	}},
 	{"g2_session_5s_repo", &githubInput, func(j *millrace.Job, path string) outputs {
 		return perKey(actions(j, path).KeyByRef((*action).repo).Window(window.Session(5*time.Second)).

@@ -21,11 +21,11 @@ type request struct {
 	Bytes  int64
 }
 
-func (r *request) ip() string    { return r.IP }
-func (r *request) path() string  { return r.Path }
-func (r *request) status() int64 { return r.Status }
-func (r *request) bytes() int64  { return r.Bytes }
-func (r *request) at() time.Time { return r.Time }
+func (r request) ip() string    { return r.IP }
+func (r request) path() string  { return r.Path }
+func (r request) status() int64 { return r.Status }
+func (r request) bytes() int64  { return r.Bytes }
+func (r request) at() time.Time { return r.Time }
 
 // requestTime returns the time of a line, a zero time when it has none: a source refuses that as out of range.
 func requestTime(line string) time.Time {
@@ -79,11 +79,11 @@ func requests(j *millrace.Job, path string, bound time.Duration) millrace.Stream
 var logQueries = []Query{
 	{"a1_tumbling_10m_status", &logInput, func(j *millrace.Job, path string) outputs {
 		return perKey(requests(j, path, logInput.lateness).KeyByRef((*request).status).Window(window.Tumbling(10*time.Minute)).
-			Aggregate("traffic", join3(count[request](), column(agg.SumOf((*request).bytes)), column(agg.MaxOf((*request).bytes)))))
+			Aggregate("traffic", join3(count[request](), column(agg.Sum(request.bytes)), column(agg.Max(request.bytes)))))
 	}},
 	{"a2_session_30m_ip", &logInput, func(j *millrace.Job, path string) outputs {
 		return perKey(requests(j, path, logInput.lateness).KeyByRef((*request).ip).Window(window.Session(30*time.Minute)).
-			Aggregate("visits", join3(count[request](), column(agg.SumOf((*request).bytes)), column(agg.CountDistinctOf((*request).path)))))
+			Aggregate("visits", join3(count[request](), column(agg.Sum(request.bytes)), column(agg.CountDistinct(request.path)))))
 	}},
 	{"a3_top3_paths_1h", &logInput, func(j *millrace.Job, path string) outputs {
 		return ranked(requests(j, path, logInput.lateness).KeyByRef((*request).path).Window(window.Tumbling(time.Hour)).
@@ -92,10 +92,10 @@ var logQueries = []Query{
 	{"a4_sliding_1h_10m_distinct_ip", &logInput, func(j *millrace.Job, path string) outputs {
 		return perWindow(requests(j, path, logInput.lateness).KeyByRef(everything[request]).
 			Window(window.Sliding(time.Hour, 10*time.Minute)).
-			Aggregate("visitors", join2(count[request](), column(agg.CountDistinctOf((*request).ip)))))
+			Aggregate("visitors", join2(count[request](), column(agg.CountDistinct(request.ip)))))
 	}},
 	{"a5_late_drop_1m_bound10s", &logInput, func(j *millrace.Job, path string) outputs {
 		return countLate(requests(j, path, 10*time.Second), time.Minute, (*request).at,
-			join2(count[request](), column(agg.SumOf((*request).bytes))))
+			join2(count[request](), column(agg.Sum(request.bytes))))
 	}},
 }

@@ -63,13 +63,13 @@ func (s *sale) clean() {
 	}
 }
 
-func (s *sale) invoice() string  { return s.Invoice }
-func (s *sale) stock() string    { return s.Stock }
-func (s *sale) quantity() int64  { return s.Quantity }
-func (s *sale) price() int64     { return int64(s.Price) }
-func (s *sale) amount() int64    { return s.Quantity * int64(s.Price) }
-func (s *sale) customer() string { return s.Customer }
-func (s *sale) country() string  { return s.Country }
+func (s sale) invoice() string  { return s.Invoice }
+func (s sale) stock() string    { return s.Stock }
+func (s sale) quantity() int64  { return s.Quantity }
+func (s sale) price() int64     { return int64(s.Price) }
+func (s sale) amount() int64    { return s.Quantity * int64(s.Price) }
+func (s sale) customer() string { return s.Customer }
+func (s sale) country() string  { return s.Country }
 
 var retailInput = input{file: "retail_2010-12_2011-08.csv.gz", records: 320705, epoch: 20000}
 
@@ -83,20 +83,20 @@ func withCustomer(s *sale) bool { return s.Customer != noCustomer }
 var retailQueries = []Query{
 	{"r1_tumbling_1d_country", &retailInput, func(j *millrace.Job, path string) outputs {
 		return perKey(sales(j, path).KeyByRef((*sale).country).Window(window.Tumbling(24*time.Hour)).Aggregate("per-country", join2(
-			join3(count[sale](), column(agg.SumOf((*sale).quantity)), column(agg.SumOf((*sale).amount))),
-			join3(column(agg.MinOf((*sale).price)), column(agg.MaxOf((*sale).price)), column(agg.CountDistinctOf((*sale).invoice))))))
+			join3(count[sale](), column(agg.Sum(sale.quantity)), column(agg.Sum(sale.amount))),
+			join3(column(agg.Min(sale.price)), column(agg.Max(sale.price)), column(agg.CountDistinct(sale.invoice))))))
 	}},
 	{"r2_tumbling_1h_revenue", &retailInput, func(j *millrace.Job, path string) outputs {
 		return perWindow(sales(j, path).FilterRef(withCustomer).KeyByRef(everything[sale]).Window(window.Tumbling(time.Hour)).
-			Aggregate("revenue", join3(count[sale](), column(agg.SumOf((*sale).amount)), column(agg.CountDistinctOf((*sale).customer)))))
+			Aggregate("revenue", join3(count[sale](), column(agg.Sum(sale.amount)), column(agg.CountDistinct(sale.customer)))))
 	}},
 	{"r3_session_30m_customer", &retailInput, func(j *millrace.Job, path string) outputs {
 		return perKey(sales(j, path).FilterRef(withCustomer).KeyByRef((*sale).customer).Window(window.Session(30*time.Minute)).
-			Aggregate("visits", join3(count[sale](), column(agg.SumOf((*sale).amount)), column(agg.CountDistinctOf((*sale).stock)))))
+			Aggregate("visits", join3(count[sale](), column(agg.Sum(sale.amount)), column(agg.CountDistinct(sale.stock)))))
 	}},
 	{"r4_top10_items_7d", &retailInput, func(j *millrace.Job, path string) outputs {
 		week := 7 * 24 * time.Hour
 		return ranked(sales(j, path).KeyByRef((*sale).stock).Window(window.Tumbling(week)).
-			Aggregate("per-item", agg.SumOf((*sale).quantity)), 10, week)
+			Aggregate("per-item", agg.Sum(sale.quantity)), 10, week)
 	}},
 }

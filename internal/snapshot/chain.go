@@ -43,8 +43,13 @@ func (s StateGroups) MarshalJSON() ([]byte, error) {
 func (s *StateGroups) UnmarshalJSON(b []byte) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	s.packed = &stateGroupsJSON{}
-	return d.Decode(s.packed)
+	if err := d.Decode(&s.packed); err != nil {
+		return err
+	}
+	if s.packed == nil {
+		return errors.New("null where the contents of a file belong")
+	}
+	return nil
 }
 
 // maxExpanded bounds the group numbers of all files of a manifest together.

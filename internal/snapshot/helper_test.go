@@ -94,6 +94,7 @@ type job struct {
 	rng    *rand.Rand
 	groups int
 	tasks  int
+	resets int // one of this many groups is reset in an epoch
 }
 
 const testJob = "orders/eu"
@@ -104,7 +105,7 @@ func openJob(fs fsx.FS, seed uint64, hit func(string) error, opts ...Option) (*j
 	if err != nil {
 		return nil, nil, err
 	}
-	j := &job{store: s, state: model{}, epochs: map[uint64]model{}, rng: rand.New(rand.NewPCG(seed, 1)), groups: 6, tasks: 2}
+	j := &job{store: s, state: model{}, epochs: map[uint64]model{}, rng: rand.New(rand.NewPCG(seed, 1)), groups: 6, tasks: 2, resets: 5}
 	m, notes, err := s.Newest()
 	if err != nil {
 		return j, notes, err
@@ -130,7 +131,7 @@ func (j *job) epoch() error {
 		if err != nil {
 			return err
 		}
-		if err := writeRandom(w, j.rng, next, task*j.groups/j.tasks, (task+1)*j.groups/j.tasks); err != nil {
+		if err := writeRandom(w, j.rng, j.resets, next, task*j.groups/j.tasks, (task+1)*j.groups/j.tasks); err != nil {
 			return err
 		}
 		info, err := w.Finish()
@@ -154,10 +155,10 @@ func (j *job) epoch() error {
 }
 
 // writeRandom writes random sections about groups [lo, hi) and does the same to the model.
-func writeRandom(w *Writer, rng *rand.Rand, m model, lo, hi int) error {
+func writeRandom(w *Writer, rng *rand.Rand, resets int, m model, lo, hi int) error {
 	for _, name := range [][2]string{{"count", "a"}, {"count", "b"}, {"join", ""}} {
 		for g := lo; g < hi; g++ {
-			if err := writeGroup(w, rng, modelVisitor{m, name[0], name[1]}, g); err != nil {
+			if err := writeGroup(w, rng, resets, modelVisitor{m, name[0], name[1]}, g); err != nil {
 				return err
 			}
 		}
@@ -165,9 +166,9 @@ func writeRandom(w *Writer, rng *rand.Rand, m model, lo, hi int) error {
 	return nil
 }
 
-func writeGroup(w *Writer, rng *rand.Rand, v modelVisitor, g int) error {
+func writeGroup(w *Writer, rng *rand.Rand, resets int, v modelVisitor, g int) error {
 	section := Section{Operator: v.operator, State: v.state, Group: g}
-	if rng.IntN(5) == 0 {
+	if rng.IntN(resets) == 0 {
 		section.Kind = Reset
 		v.Reset(g)
 		if err := w.Begin(section); err != nil {

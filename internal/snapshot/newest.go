@@ -110,7 +110,7 @@ func (s *Store) Newest() (*Manifest, []Note, error) {
 			return s.adopt(usable[0], good, notes)
 		}
 	}
-	if len(l.manifests) > 0 || s.published > 0 || s.termLost {
+	if len(l.manifests) > 0 || s.published > 0 {
 		return nil, notes, s.noCheckpoint(len(l.manifests), notes)
 	}
 	s.looked = true
@@ -148,7 +148,7 @@ func (s *Store) noCheckpoint(manifests int, notes []Note) error {
 	for _, n := range notes {
 		b.WriteString("\n\t" + n.String())
 	}
-	return fmt.Errorf("snapshot: %s: %w: epoch %d was the last known to be published, %d manifests are there, none can be used: "+
+	return fmt.Errorf("snapshot: %s: %w: epoch %d or a later one was published, manifests of %d epochs are there, none can be used: "+
 		"put the files back from a backup, or move the directory away to start from the beginning%s",
 		s.dir, ErrNoCheckpoint, s.published, manifests, b.String())
 }

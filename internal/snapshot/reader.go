@@ -30,6 +30,9 @@ type fileReader struct {
 	spare    []byte // memory for decompression
 	cur      int64  // offset of the block in payload; -1 for none
 	next     int64  // offset after it
+
+	doneBlock int64 // entries up to here have been visited: sections come in the order of their entries and share none
+	doneIn    int
 }
 
 // openFile opens and checks header, footer and index.
@@ -185,6 +188,9 @@ func (r *fileReader) visit(s indexed, v Visitor) error {
 	if s.ref.count == 0 {
 		return nil
 	}
+	if s.ref.block < r.doneBlock || s.ref.block == r.doneBlock && s.ref.in < r.doneIn {
+		return damage(r.name, r.index, "section of group %d shares entries with the one before", s.group)
+	}
 	if r.cur != s.ref.block {
 		if _, _, err := r.block(s.ref.block, r.index, kindEntries); err != nil {
 			return err
@@ -193,7 +199,11 @@ func (r *fileReader) visit(s indexed, v Visitor) error {
 	if s.ref.in > len(r.payload) {
 		return damage(r.name, r.cur, "section of group %d starts at byte %d of a block with %d", s.group, s.ref.in, len(r.payload))
 	}
-	rest := r.payload[s.ref.in:]
+	return r.entries(s, r.payload[s.ref.in:], v)
+}
+
+// entries hands over the entries of a section that begin at rest, a part of the block at cur.
+func (r *fileReader) entries(s indexed, rest []byte, v Visitor) error {
 	for left := s.ref.count; ; {
 		for len(rest) > 0 && left > 0 {
 			key, value, gone, n := decodeEntry(rest)
@@ -216,6 +226,7 @@ func (r *fileReader) visit(s indexed, v Visitor) error {
 			}
 		}
 		if left == 0 {
+			r.doneBlock, r.doneIn = r.cur, len(r.payload)-len(rest)
 			return nil
 		}
 		if _, _, err := r.block(r.next, r.index, kindEntries); err != nil {

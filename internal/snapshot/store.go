@@ -53,7 +53,6 @@ type Store struct {
 	lock io.Closer
 	term uint64
 
-	termLost  bool // TERM existed and could not be read
 	openNotes []Note
 
 	published uint64 // newest epoch that was published, now or in an earlier run

@@ -78,8 +78,8 @@ func (s *Store) takeTerm() error {
 	last := max(main.term, twin.term, l.maxTerm)
 	fresh := isNotExist(err1) && isNotExist(err2) && len(l.manifests) == 0
 	if err1 != nil && !fresh {
-		// Nothing but TERM can say that the directory is new, so an empty one is not taken for new.
-		s.termLost = true
+		// Nothing but TERM can say that the directory is new, so it is not taken for new, now or at the next start.
+		s.published = max(s.published, 1)
 		s.openNotes = append(s.openNotes, Note{File: filepath.Join(s.dir, termName), Problem: fmt.Sprintf("unreadable, made anew after term %d: %v", last, err1)})
 	}
 	s.term = last + 1

@@ -1,0 +1,74 @@
+# One line of meaning for each target: `make help`.
+
+# Machines that pin an older Go (GOTOOLCHAIN=local, or a distribution's package) still fetch the release that go.mod asks for.
+export GOTOOLCHAIN = auto
+
+GO           ?= go
+KILLS        ?= 100
+FUZZTIME     ?= 20s
+BENCH        ?= .
+BENCHTIME    ?= 1s
+TESTFLAGS    ?=
+TEST_TIMEOUT ?= 9m
+LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: # called by the others: a Go that can fetch the release named in go.mod is all that is needed
+	@command -v $(GO) >/dev/null 2>&1 || { \
+	  echo "Go is missing. Install Go 1.21 or later, from https://go.dev/dl or with: apt-get install golang-go" >&2; exit 1; }
+	@$(GO) version >/dev/null || { echo "this Go cannot get the release that go.mod asks for: allow downloads, or install it from https://go.dev/dl" >&2; exit 1; }
+
+build: setup ## compile everything, and the binary into bin/ once there is one
+	$(GO) build ./...
+	@if [ -d cmd/millrace ]; then CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/millrace; fi
+
+test: setup ## all that is needed to trust a checkout: every test, architecture rules included (under 10 minutes on 2 cores)
+	$(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
+race: ## the same tests under the race detector (needs a C compiler)
+	@command -v $${CC:-cc} >/dev/null 2>&1 || { echo "the race detector needs a C compiler: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@CGO_ENABLED=1 $(MAKE) test TESTFLAGS="-race $(TESTFLAGS)" TEST_TIMEOUT=30m
+
+check: ## what CI runs: lint, vet, a short chaos run, all tests under the race detector
+	@$(MAKE) lint
+	@$(MAKE) vet
+	@$(MAKE) chaos KILLS=20
+	@$(MAKE) race
+
+lint: setup ## run the linters of .golangci.yml (the first run builds them, some minutes)
+	$(LINT) run --timeout 15m ./...
+
+fmt: setup ## format all Go files
+	$(LINT) fmt ./...
+
+vet: setup ## run go vet
+	$(GO) vet ./...
+
+bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./bench/...
+
+reference: setup ## compare all reference queries with what three SQL engines computed
+	$(GO) run ./internal/cmd/reference
+
+chaos: setup ## kill a running job KILLS=100 times and compare its output with a quiet run
+	$(GO) run ./internal/cmd/chaos -kills $(KILLS)
+
+demo: setup ## watch a real job run, be killed and go on
+	$(GO) run ./examples/flights/demo
+
+fuzz: setup ## run every fuzz test for FUZZTIME=20s
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+clean: ## remove what builds, tests and demos left here
+	rm -rf bin out state tmp coverage.out
+	find . -name '*.test' -o -name '*.prof' | xargs -r rm -f

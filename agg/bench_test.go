@@ -1,0 +1,52 @@
+package agg
+
+import "testing"
+
+// wide has six fields, ten words: more than fit into registers at a call by value.
+type wide struct {
+	Origin, Dest string
+	Time         int64
+	Delay, Miles int64
+	Fare         float64
+}
+
+func benchAdd[A, R any](b *testing.B, name string, a Aggregator[wide, A, R]) {
+	records := make([]wide, 256)
+	for i := range records {
+		records[i] = wide{Origin: "ORD", Dest: "JFK", Time: int64(i), Delay: int64(i * 7919 % 256), Miles: 100, Fare: 1.5}
+	}
+	acc := newAcc(a)
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			a.Add(acc, &records[i&255])
+		}
+	})
+}
+
+func BenchmarkAdd(b *testing.B) {
+	delay := func(w wide) int64 { return w.Delay }
+	benchAdd(b, "Count", Count[wide]())
+	benchAdd(b, "Sum", Sum(delay))
+	benchAdd(b, "SumFloat", Sum(func(w wide) float64 { return w.Fare }))
+	benchAdd(b, "Max", Max(delay))
+	benchAdd(b, "MaxBy", MaxBy(delay))
+	benchAdd(b, "CountDistinct", CountDistinct(delay))
+	benchAdd(b, "TopN10", TopN(10, func(x, y wide) int { return int(x.Delay - y.Delay) }))
+	benchAdd(b, "TopBy10", TopBy(10, delay))
+	benchAdd(b, "Reduce", Reduce(func(x, y wide) wide { x.Fare += y.Fare; return x }))
+	type four struct{ n, sum, low, high int64 }
+	join := func(n, s, l, h int64) four { return four{n, s, l, h} }
+	benchAdd(b, "CountSumMinMax", Combine4(Count[wide](), Sum(delay), Min(delay), Max(delay), join))
+	benchAdd(b, "SumByPointer", Aggregator[wide, SumState[int64], int64]{Add: byPointerAdd(func(w *wide) int64 { return w.Delay })})
+	benchAdd(b, "OwnStruct", Aggregator[wide, four, four]{Add: func(a *four, w *wide) {
+		a.n++
+		a.sum += w.Delay
+		a.low, a.high = min(a.low, w.Delay), max(a.high, w.Delay)
+	}})
+}
+
+// byPointerAdd is what Sum would do with a function that takes a pointer, for comparison.
+func byPointerAdd(f func(*wide) int64) func(*SumState[int64], *wide) {
+	return func(acc *SumState[int64], w *wide) { acc.add(f(w)) }
+}

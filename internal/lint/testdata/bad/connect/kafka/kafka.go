@@ -1,0 +1,5 @@
+// Package kafka speaks Kafka.
+package kafka
+
+// Message is Kafka's own word.
+type Message struct{}

@@ -1,0 +1,11 @@
+package engine
+
+import (
+	"example.org/bad/connect/file"
+	"github.com/forgotten/thing"
+)
+
+var (
+	_ = file.B
+	_ thing.Thing
+)

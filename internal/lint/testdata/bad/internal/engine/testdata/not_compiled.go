@@ -1,0 +1,3 @@
+package whatever
+
+func X() { go X() }

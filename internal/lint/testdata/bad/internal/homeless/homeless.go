@@ -1,0 +1,2 @@
+// Package homeless has no floor.
+package homeless // want floor

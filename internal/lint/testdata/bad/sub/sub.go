@@ -1,0 +1,3 @@
+package another
+
+func X() { go X() }

@@ -1,0 +1,172 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-stream/millrace/internal/clock"
+	"github.com/millrace-stream/millrace/internal/console"
+	"github.com/millrace-stream/millrace/internal/task"
+)
+
+// Main makes a program of a job and does not return. Its commands are run (the default), graph and validate; run takes
+// flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
+//
+// SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
+// the job has finished or was stopped, and 1 after an error, which is printed.
+func Main(job *Job, cfg Config) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	task.NewSystem().Go("signals", func() {
+		<-ctx.Done()
+		stop() // the second signal has its default effect again
+	})
+	cmd := command(job, cfg)
+	err := cmd.ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// mainFlags are the flags of run that are not fields of Config.
+type mainFlags struct {
+	logFormat string
+	logLevel  string
+	progress  bool
+}
+
+func command(job *Job, cfg Config) *cobra.Command {
+	var flags mainFlags
+	run := func(cmd *cobra.Command, _ []string) error { return runMain(cmd, job, cfg, flags) }
+	root := &cobra.Command{
+		Use: job.Name(), Short: "millrace job " + job.Name(), Args: cobra.NoArgs, RunE: run,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	runCmd := &cobra.Command{Use: "run", Short: "run the job, from its newest checkpoint if there is one", Args: cobra.NoArgs, RunE: run}
+	for _, c := range []*cobra.Command{root, runCmd} {
+		f := c.Flags()
+		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
+		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
+		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.StringVar(&flags.logFormat, "log-format", "text", "text or json")
+		f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
+		f.BoolVar(&flags.progress, "progress", true, "show progress")
+	}
+	graph := &cobra.Command{Use: "graph", Short: "print the graph of the job", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if err := job.Validate(); err != nil {
+			return err
+		}
+		_, err := fmt.Fprint(cmd.OutOrStdout(), job.String())
+		return err
+	}}
+	validate := &cobra.Command{Use: "validate", Short: "check the job without running it", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		return errors.Join(job.Validate(), cfg.Validate())
+	}}
+	root.AddCommand(runCmd, graph, validate)
+	return root
+}
+
+func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
+	out := cmd.ErrOrStderr()
+	file, isFile := out.(*os.File)
+	terminal := flags.progress && isFile && console.IsTerminal(file)
+	conf := console.Config{Writer: out, Terminal: terminal, Now: clock.System{}.Now}
+	if terminal {
+		conf.Width = console.WidthOf(file)
+	}
+	var reporter *console.Reporter
+	logTo := out
+	log, err := newLog(writerFunc(func(b []byte) (int, error) { return logTo.Write(b) }), flags)
+	if err != nil {
+		return err
+	}
+	conf.Log = log
+	reporter, err = console.New(conf)
+	if err != nil {
+		return err
+	}
+	if terminal {
+		logTo = reporter.LogWriter(out) // log lines stand above the progress line
+	}
+	cfg.Log = log
+	var last Status
+	observe := cfg.Observe
+	cfg.Observe = func(s Status) {
+		if observe != nil {
+			observe(s)
+		}
+		last = s
+		if flags.progress && !s.Ended {
+			reporter.Update(progress(s))
+		}
+	}
+	err = Run(cmd.Context(), job, cfg)
+	stopped := err != nil && cmd.Context().Err() != nil && errors.Is(err, context.Cause(cmd.Context()))
+	sum := console.Summary{
+		Job: job.Name(), In: last.In, Out: last.Out, Late: last.Late, Filtered: last.Filtered, Processed: last.InRun,
+		Duration: last.Elapsed, Epochs: uint64(last.Epochs), Restarts: last.Restarts, Outcome: "finished",
+	}
+	switch {
+	case stopped:
+		sum.Outcome, err = "stopped, goes on from its last checkpoint when run again", nil
+	case err != nil:
+		sum.Outcome, sum.Err = "failed", err
+	}
+	if last.Ended {
+		if ferr := reporter.Finish(sum); ferr != nil && err == nil {
+			err = ferr
+		}
+	}
+	return err
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func newLog(w io.Writer, flags mainFlags) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: it must be debug, info, warn or error", flags.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch flags.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: it must be text or json", flags.logFormat)
+}
+
+// progress turns a status into what the console shows.
+func progress(s Status) console.Progress {
+	p := console.Progress{
+		Records: s.In, Out: s.Out, Late: s.Late, Filtered: s.Filtered, BytesRead: s.BytesRead, BytesTotal: s.BytesTotal,
+		Watermark: console.NoTime, NewestTime: console.NoTime, OpenWindows: s.OpenWindows,
+		Epoch: s.Epoch, EpochDuration: s.EpochTime, Restarts: s.Restarts,
+	}
+	if !s.Watermark.IsZero() {
+		p.Watermark = s.Watermark.UnixNano()
+	}
+	if s.InputEnded {
+		p.Watermark = math.MaxInt64
+	}
+	if !s.EventTime.IsZero() {
+		p.NewestTime = s.EventTime.UnixNano()
+	}
+	return p
+}
+
