@@ -18,6 +18,9 @@ import (
 // tolerance is how far, relatively, a float may be from the reference, which has nine digits.
 const tolerance = 1e-8
 
+// ErrMismatch says that results are not those of the reference.
+var ErrMismatch = errors.New("mismatch")
+
 // table is the reference of a query: its column names and rows.
 type table struct {
 	columns []string
@@ -53,7 +56,8 @@ func readTable(path string) (table, error) {
 	return t, nil
 }
 
-// compare returns nil when got has the rows of the table, each once, in any order. Else it says how many differ and shows the first.
+// compare returns nil when got has the rows of the table, each once, in any order. Else it is an ErrMismatch that says how many
+// differ and shows the first.
 func (t table) compare(got []Row) error {
 	want := map[string]Row{}
 	for _, r := range t.rows {
@@ -93,7 +97,7 @@ func (t table) compare(got []Row) error {
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%d of %d rows differ (got %d): %s", wrong, len(t.rows), len(got), first)
+		return fmt.Errorf("%w: %d of %d rows differ (got %d): %s", ErrMismatch, wrong, len(t.rows), len(got), first)
 	}
 	return nil
 }

@@ -17,7 +17,11 @@ type milli int64
 
 // UnmarshalText reads a decimal number with at most three digits after the point.
 func (m *milli) UnmarshalText(b []byte) error {
-	whole, fraction, _ := strings.Cut(strings.TrimPrefix(string(b), "-"), ".")
+	number, negative := strings.CutPrefix(string(b), "-")
+	whole, fraction, _ := strings.Cut(number, ".")
+	if whole == "" {
+		return fmt.Errorf("%q is not an amount: it has no digits before the point", b)
+	}
 	if len(fraction) > 3 {
 		return fmt.Errorf("%q has more than three digits after the point", b)
 	}
@@ -26,7 +30,7 @@ func (m *milli) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not an amount: %w", b, err)
 	}
 	*m = milli(n)
-	if b[0] == '-' {
+	if negative {
 		*m = -*m
 	}
 	return nil
