@@ -61,7 +61,7 @@ var flightQueries = []Query{
 			Window(window.Tumbling(day)).Aggregate("per-route", agg.Count[flight]()), 5, day)
 	}},
 	{"f5_distinct_dest_1d_origin", &flightInput, func(j *millrace.Job, path string) outputs {
-		return perKey(perOrigin(j, path).Window(window.Tumbling(24 * time.Hour)).
+		return perKey(perOrigin(j, path).Window(window.Tumbling(24*time.Hour)).
 			Aggregate("destinations", join2(column(agg.CountDistinct(flight.destination)), count[flight]())))
 	}},
 	{"f7_late_drop_1h_bound30m", &flightInput, func(j *millrace.Job, path string) outputs {
