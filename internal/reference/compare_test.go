@@ -68,7 +68,7 @@ func TestReadTableFindsTheKey(t *testing.T) {
 func TestDroppedRowsJoinThoseInTime(t *testing.T) {
 	got := withDropped([]Row{{"0", "10", "5", "50"}, {"10", "20", "6", "60"}}, []Row{{"0", "10"}, {"20", "30"}, {"0", "10"}})
 	want := []Row{{"0", "10", "5", "2", "50"}, {"10", "20", "6", "0", "60"}, {"20", "30", "0", "1", "0"}}
-	if !slices.EqualFunc(got, want, func(a, b Row) bool { return slices.Equal(a, b) }) {
+	if !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

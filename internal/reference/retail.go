@@ -59,8 +59,8 @@ type sale struct {
 // noCustomer is the customer of sales that have none.
 const noCustomer = "-"
 
-// clean makes the customer what it was before it went through a float: 17850.0 is 17850.
-func (s *sale) clean() {
+// cleanCustomer makes the customer what it was before it went through a float: 17850.0 is 17850.
+func cleanCustomer(s *sale) {
 	s.Customer, _, _ = strings.Cut(s.Customer, ".")
 	if s.Customer == "" {
 		s.Customer = noCustomer
@@ -79,7 +79,7 @@ var retailInput = input{file: "retail_2010-12_2011-08.csv.gz", records: 320705, 
 
 func sales(j *millrace.Job, path string) millrace.Stream[sale] {
 	return j.From("sales", file.CSV[sale](path), millrace.EventTime(func(s sale) time.Time { return s.Time })).
-		UpdateRef((*sale).clean).As("clean")
+		UpdateRef(cleanCustomer).As("clean")
 }
 
 func withCustomer(s *sale) bool { return s.Customer != noCustomer }
