@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
@@ -139,13 +138,17 @@ func readSplits(old [][]byte) (oldSplits, error) {
 	return o, nil
 }
 
-// OldSplits returns the ids of the splits in a checkpoint's source states, those of ended splits included.
-func OldSplits(old [][]byte) ([]string, error) {
+// OldSplits returns the splits in a checkpoint's source states by id, and whether each had ended.
+func OldSplits(old [][]byte) (ended map[string]bool, err error) {
 	o, err := readSplits(old)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(o.splits)), nil
+	ended = make(map[string]bool, len(o.splits))
+	for id, sp := range o.splits {
+		ended[id] = sp.Status == progress.Ended
+	}
+	return ended, nil
 }
 
 // NewSource returns a source operator.
