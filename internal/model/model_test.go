@@ -115,4 +115,3 @@ func runExtreme(t tb, tr trial, parallelism int) {
 	_, last := w.run(t, cfg, nil, 1)
 	w.check(t, "extreme", tr.Class == exact, last)
 }
-

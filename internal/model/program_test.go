@@ -90,7 +90,7 @@ func onRecord[S any, P noter[S]](s stage, h hand[S], r rec) {
 		case 4:
 			h.forget()
 		case 5:
-			if h.clock > model.None {
+			if s.Steady && h.clock > model.None {
 				h.set("c", h.clock+1)
 			}
 		case 6:
@@ -98,8 +98,12 @@ func onRecord[S any, P noter[S]](s stage, h hand[S], r rec) {
 			h.set("b", h.time+20*tick)
 		}
 	}
+	clock := int64(0)
+	if s.Steady {
+		clock = h.clock
+	}
 	seen := P(h.get()).note(r.V)
-	h.emit(rec{At: h.time, V: r.V, K: r.K, Tag: fmt.Sprintf("<%s clock %d %s>", h.key, h.clock, seen)})
+	h.emit(rec{At: h.time, V: r.V, K: r.K, Tag: fmt.Sprintf("<%s clock %d %s>", h.key, clock, seen)})
 }
 
 // onTimer is what a process does for a timer.

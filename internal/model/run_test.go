@@ -159,7 +159,7 @@ func (w *world) check(t tb, how string, ordered bool, last millrace.Status) {
 			slices.Sort(lines)
 		}
 		if !slices.Equal(got, lines) {
-			t.Fatalf("%s: sink %q: %s\n%v", how, name, difference(got, lines), w.trial)
+			t.Fatalf("%s: sink %q: %s\n%v", how, name, difference(got, lines, ordered), w.trial)
 		}
 	}
 	if last.Late != want.late || last.LateWindows != want.missed {
@@ -168,17 +168,36 @@ func (w *world) check(t tb, how string, ordered bool, last millrace.Status) {
 	}
 }
 
-// difference shows where two outputs part.
-func difference(got, want []string) string {
+// difference shows where two outputs part, or, without an order, what only one of them has.
+func difference(got, want []string, ordered bool) string {
+	if !ordered {
+		return fmt.Sprintf("%d records, want %d\n  too much%s\n  missing%s", len(got), len(want), list(without(got, want)), list(without(want, got)))
+	}
 	i := 0
 	for i < len(got) && i < len(want) && got[i] == want[i] {
 		i++
 	}
-	show := func(s []string) (out string) {
-		for j := max(0, i-2); j < min(len(s), i+4); j++ {
-			out += fmt.Sprintf("\n    %d: %.300s", j, s[j])
-		}
-		return out
+	return fmt.Sprintf("%d records, want %d; they part at %d\n  got%s\n  want%s", len(got), len(want), i, list(got[i:]), list(want[i:]))
+}
+
+// without returns what a has more than b.
+func without(a, b []string) (out []string) {
+	n := map[string]int{}
+	for _, s := range b {
+		n[s]++
 	}
-	return fmt.Sprintf("%d records, want %d; they part at %d\n  got%s\n  want%s", len(got), len(want), i, show(got), show(want))
+	for _, s := range a {
+		if n[s]--; n[s] < 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// list shows the first lines.
+func list(lines []string) (out string) {
+	for _, s := range lines[:min(len(lines), 6)] {
+		out += fmt.Sprintf("\n    %.300s", s)
+	}
+	return out
 }
