@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/millrace-stream/millrace/connect"
-	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/operator"
 )
@@ -146,7 +145,7 @@ func (j *Job) From[T any](id string, src connect.Source[T], opts ...SourceOption
 			n.Errs = append(n.Errs, err)
 		}
 	}
-	pool := element.NewPool[T](operator.BatchSize)
+	pool := newPool[T](operator.BatchSize)
 	n.Op = &operator.Spec{NewSource: func() operator.Source { return operator.NewSource(src, spec, pool) }}
 	return Stream[T]{job: j, node: j.add(1, n), timed: spec.Extract != nil}
 }

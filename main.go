@@ -169,4 +169,3 @@ func progress(s Status) console.Progress {
 	}
 	return p
 }
-

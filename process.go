@@ -80,7 +80,7 @@ func (k Keyed[K, T]) Process[S, O any](id string, f func(p *Proc[K, S, O], r T) 
 	}
 	n.Types["state"] = codec.Describe[S]()
 	cfg := operator.ProcessConfig[K, T, S, O]{
-		Key: k.key, KeyCodec: k.codec, State: state, Layout: codec.LayoutOf[S](), Pool: element.NewPool[O](operator.BatchSize),
+		Key: k.key, KeyCodec: k.codec, State: state, Layout: codec.LayoutOf[S](), Pool: newPool[O](operator.BatchSize),
 	}
 	n.Op = &operator.Spec{Partition: k.partition(), New: func() operator.Op {
 		c, p := cfg, &Proc[K, S, O]{}

@@ -47,7 +47,7 @@ func (s Stream[T]) As(name string) Stream[T] {
 
 // Map turns each record into another, which keeps its event time.
 func (s Stream[T]) Map[U any](f func(T) U) Stream[U] {
-	pool := element.NewPool[U](operator.BatchSize)
+	pool := newPool[U](operator.BatchSize)
 	fn := func(in []T, out []U) {
 		for i := range in {
 			out[i] = f(in[i])
@@ -59,7 +59,7 @@ func (s Stream[T]) Map[U any](f func(T) U) Stream[U] {
 
 // MapRef is Map with records by pointer: f fills out from in. Out is a zero value.
 func (s Stream[T]) MapRef[U any](f func(in *T, out *U)) Stream[U] {
-	pool := element.NewPool[U](operator.BatchSize)
+	pool := newPool[U](operator.BatchSize)
 	fn := func(in []T, out []U) {
 		clear(out)
 		for i := range in {
@@ -111,7 +111,7 @@ func (c *Context) EventTime() time.Time { return operator.Time(c.time) }
 
 // FlatMap turns each record into any number of others, with the same event time. An error fails the job.
 func (s Stream[T]) FlatMap[U any](f func(c *Context, r T, emit func(U)) error) Stream[U] {
-	pool := element.NewPool[U](operator.BatchSize)
+	pool := newPool[U](operator.BatchSize)
 	at := s.then("flatmap", f != nil, &operator.Spec{New: func() operator.Op {
 		c := &Context{}
 		return operator.NewFlatMap(pool, func(in *T, t int64, emit func(U)) error {
@@ -182,8 +182,13 @@ func (k Keyed[K, T]) node(id string, kind graph.Kind) *graph.Node {
 
 // partition returns what spreads records over the subtasks of a keyed operator.
 func (k Keyed[K, T]) partition() func(int, int, []operator.Sender) operator.Receiver {
-	pool := element.NewPool[T](operator.ExchangeSize)
+	pool := newPool[T](operator.ExchangeSize)
 	return func(_, groups int, to []operator.Sender) operator.Receiver {
 		return operator.NewPartition(k.key, k.codec, pool, groups, to)
 	}
+}
+
+// newPool returns a pool of batches that know how much memory their records hold.
+func newPool[T any](capacity int) *element.Pool[T] {
+	return element.NewPool[T](capacity).Sized(codec.SizeOf[T]())
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/codec"
-	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/pane"
@@ -102,7 +101,7 @@ func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A,
 	}
 	cfg := operator.WindowConfig[K, T, A, R]{
 		Panes: panes, Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Acc: acc, AccLayout: codec.LayoutOf[A](), Agg: a,
-		Pool: element.NewPool[Pane[K, R]](operator.BatchSize), LatePool: element.NewPool[T](operator.ExchangeSize),
+		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
 	}
 	return func() operator.Op { return operator.NewWindow(cfg) }
 }
@@ -119,7 +118,7 @@ func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A
 	n.Types["state"] = codec.Describe[A]()
 	cfg := operator.SessionConfig[K, T, A, R]{
 		Gap: int64(spec.Gap), Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
-		Pool: element.NewPool[Pane[K, R]](operator.BatchSize), LatePool: element.NewPool[T](operator.ExchangeSize),
+		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
 	}
 	return func() operator.Op { return operator.NewSession(cfg) }
 }

@@ -53,7 +53,7 @@ type Batch interface {
 	Head() *Header
 	// Clone returns a copy with slices of its own.
 	Clone() Batch
-	// Bytes estimates the memory held, fixed part only.
+	// Bytes estimates the memory held.
 	Bytes() int
 	// Free gives the batch back for reuse. Nobody may touch it afterwards.
 	Free()
@@ -78,10 +78,17 @@ func (b *Of[T]) Add(v *T, t int64) {
 	b.Times = append(b.Times, t)
 }
 
-// Bytes estimates the memory held by the slices of the batch, without what records point to.
+// Bytes estimates the memory that the records hold: their slots, times and hashes, and what the size function of the pool
+// counts beyond.
 func (b *Of[T]) Bytes() int {
 	var z T
-	return len(b.Records) * (int(unsafe.Sizeof(z)) + 16)
+	n := len(b.Records) * (int(unsafe.Sizeof(z)) + 16)
+	if b.pool != nil && b.pool.size != nil {
+		for i := range b.Records {
+			n += b.pool.size(&b.Records[i])
+		}
+	}
+	return n
 }
 
 // Clone returns a copy from the same pool.
@@ -109,10 +116,17 @@ func (b *Of[T]) Free() {
 type Pool[T any] struct {
 	free     sync.Pool
 	capacity int
+	size     func(*T) int
 }
 
 // NewPool returns a pool of batches with room for capacity records.
 func NewPool[T any](capacity int) *Pool[T] { return &Pool[T]{capacity: capacity} }
+
+// Sized makes the batches count, beyond the slots, the bytes that size returns for a record; it may be nil. It returns p.
+func (p *Pool[T]) Sized(size func(*T) int) *Pool[T] {
+	p.size = size
+	return p
+}
 
 // Capacity returns the number of records that a batch should hold.
 func (p *Pool[T]) Capacity() int { return p.capacity }
@@ -153,8 +167,10 @@ type Barrier struct {
 
 // Element is what an edge carries.
 type Element struct {
-	Batch   Batch
-	Time    int64
+	Batch Batch
+	Time  int64
+	// Bytes is the size of the batch; an edge sets it.
+	Bytes   int
 	Barrier Barrier
 	Kind    Kind
 }

@@ -148,7 +148,7 @@ func (a *attempt) compatible(m *snapshot.Manifest) error {
 		switch {
 		case !ok && !stateless(old):
 			errs = append(errs, fmt.Errorf("operator %q (%s) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory", old.ID, old.Kind))
-		case ok && string(n.Kind) != old.Kind:
+		case ok && string(n.Kind) != old.Kind && !stateless(old):
 			errs = append(errs, fmt.Errorf("operator %q was a %s in the checkpoint and is a %s now (%s): give the new one another id", old.ID, old.Kind, n.Kind, n.Where()))
 		case ok:
 			errs = append(errs, sameTypes(old, n))

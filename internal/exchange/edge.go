@@ -61,6 +61,9 @@ func NewEdge(l Limits, producer *Waiter, consumer task.Event) *Edge {
 
 // Push appends an element and waits while the edge is full. It returns ErrCancelled when the producer must end.
 func (e *Edge) Push(el element.Element) error {
+	if el.Batch != nil {
+		el.Bytes = el.Batch.Bytes()
+	}
 	if e.tryPush(el) {
 		return nil
 	}
@@ -83,9 +86,9 @@ func (e *Edge) Push(el element.Element) error {
 }
 
 func (e *Edge) tryPush(el element.Element) bool {
-	records, bytes := 0, 0
+	records := 0
 	if el.Batch != nil {
-		records, bytes = el.Batch.Len(), el.Batch.Bytes()
+		records = el.Batch.Len()
 	}
 	e.mu.Lock()
 	if e.mu.count > 0 && (e.mu.records >= e.limits.Records || e.mu.bytes >= e.limits.Bytes || e.mu.count >= maxElements) {
@@ -99,7 +102,7 @@ func (e *Edge) tryPush(el element.Element) bool {
 	e.mu.ring[(e.mu.head+e.mu.count)%len(e.mu.ring)] = el
 	e.mu.count++
 	e.mu.records += records
-	e.mu.bytes += bytes
+	e.mu.bytes += el.Bytes
 	wasEmpty := e.mu.count == 1
 	e.mu.Unlock()
 	if wasEmpty {
@@ -130,7 +133,7 @@ func (e *Edge) Pop() (el element.Element, ok bool) {
 	e.mu.count--
 	if el.Batch != nil {
 		e.mu.records -= el.Batch.Len()
-		e.mu.bytes -= el.Batch.Bytes()
+		e.mu.bytes -= el.Bytes
 	}
 	// Wake a waiting producer when half of the room is free: waking it for each batch would switch goroutines for
 	// each batch. Below half it always finds room, so no producer waits for ever.

@@ -61,10 +61,37 @@ func due(model map[timerID]int64, until int64) []firing {
 	return out
 }
 
+const timerGroups = 8
+
+// restoreTimers restores a chain, after a look at what three subtasks make of it: each the timers of its own keys, all of them together.
+func restoreTimers(t *rapid.T, chain []*memFile, want int) *Timers[uint64] {
+	n := 0
+	for sub := range 3 {
+		lo, hi := Range(sub, 3, timerGroups)
+		part := newTimers(timerGroups, lo, hi)
+		if err := replay(chain, timerGroups, part.Restore()); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range pop(t, part, math.MaxInt64) {
+			if o := Owner(Group(mix(f.key), timerGroups), 3, timerGroups); o != sub {
+				t.Fatalf("timer of key %d restored by subtask %d, its owner is %d", f.key, sub, o)
+			}
+			n++
+		}
+	}
+	if n != want {
+		t.Fatalf("%d timers restored, want %d", n, want)
+	}
+	ts := newTimers(timerGroups, 0, timerGroups)
+	if err := replay(chain, timerGroups, ts.Restore()); err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
 func TestTimersAgainstModel(t *testing.T) {
-	const groups = 8
 	rapid.Check(t, func(t *rapid.T) {
-		ts, model := newTimers(groups, 0, groups), map[timerID]int64{}
+		ts, model := newTimers(timerGroups, 0, timerGroups), map[timerID]int64{}
 		var chain []*memFile
 		durable := map[timerID]int64{}
 		epoch := uint64(0)
@@ -112,27 +139,7 @@ func TestTimersAgainstModel(t *testing.T) {
 				}
 			},
 			"restart": func(t *rapid.T) {
-				var fired []firing
-				for sub := range 3 { // what three subtasks restore is together what was stored
-					lo, hi := Range(sub, 3, groups)
-					part := newTimers(groups, lo, hi)
-					if err := replay(chain, groups, part.Restore()); err != nil {
-						t.Fatal(err)
-					}
-					for _, f := range pop(t, part, math.MaxInt64) {
-						if o := Owner(Group(mix(f.key), groups), 3, groups); o != sub {
-							t.Fatalf("timer of key %d restored by subtask %d, its owner is %d", f.key, sub, o)
-						}
-						fired = append(fired, f)
-					}
-				}
-				if len(fired) != len(durable) {
-					t.Fatalf("%d timers restored, want %d", len(fired), len(durable))
-				}
-				ts = newTimers(groups, 0, groups)
-				if err := replay(chain, groups, ts.Restore()); err != nil {
-					t.Fatal(err)
-				}
+				ts = restoreTimers(t, chain, len(durable))
 				clear(model)
 				for id, at := range durable {
 					model[id] = at

@@ -9,10 +9,10 @@ import (
 	"github.com/millrace-stream/millrace/internal/keyed"
 )
 
-// newSpace returns the empty keyed state of an operator.
+// newSpace returns the empty keyed state of an operator. The layout is that of the values.
 func newSpace[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) *keyed.Space[K, V] {
 	return keyed.New(keyed.Config[K, V]{
-		Operator: c.ID, State: state, Key: key, Value: value, Layout: layout,
+		Operator: c.ID, State: state, Key: key, Value: value, Layout: max(layout, codec.LayoutOf[K]()),
 		Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
 	})
 }

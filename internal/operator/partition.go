@@ -20,7 +20,6 @@ type Flusher interface {
 type Partition[K comparable, T any] struct {
 	key     func(*T) K
 	codec   *codec.Key[K]
-	size    func(*T) int
 	groups  int
 	owner   []int32
 	targets []target[T]
@@ -28,6 +27,9 @@ type Partition[K comparable, T any] struct {
 	// wm is the watermark of the stream here.
 	wm   int64
 	held bool
+	// idle says that the targets have been told so. When something comes again all must hear of it, not only the one that
+	// gets it: the others would go on without waiting for this input.
+	idle bool
 }
 
 type target[T any] struct {
@@ -35,6 +37,8 @@ type target[T any] struct {
 	cur *element.Of[T]
 	// wm is the watermark that the target knows after its last record and step.
 	wm int64
+	// idle says that the target takes this input for idle.
+	idle bool
 }
 
 // NewPartition returns the sender in front of a keyed operator.
@@ -86,7 +90,7 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	if step < len(in.Steps) {
 		p.wm = in.Steps[len(in.Steps)-1].Time
 	}
-	p.held = true
+	p.held, p.idle = true, false
 	in.Free()
 	return nil
 }
@@ -94,13 +98,14 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 func (p *Partition[K, T]) send(t *target[T]) error {
 	full := t.cur
 	t.cur = p.pool.Get()
+	t.idle = false
 	return t.to.Push(element.Element{Kind: element.KindBatch, Batch: full})
 }
 
 // Watermark notes the watermark; targets learn it with their next batch or flush.
 func (p *Partition[K, T]) Watermark(w int64) error {
 	p.wm = w
-	p.held = true
+	p.held, p.idle = true, false
 	return nil
 }
 
@@ -124,8 +129,8 @@ func (p *Partition[K, T]) Flush() (bool, error) {
 			sent = true
 			continue
 		}
-		if t.wm != p.wm {
-			t.wm = p.wm
+		if t.wm != p.wm || t.idle != p.idle {
+			t.wm, t.idle = p.wm, false
 			if err := t.to.Push(element.Element{Kind: element.KindWatermark, Time: p.wm}); err != nil {
 				return true, err
 			}
@@ -140,7 +145,9 @@ func (p *Partition[K, T]) Idle() error {
 	if _, err := p.Flush(); err != nil {
 		return err
 	}
+	p.idle = true
 	for i := range p.targets {
+		p.targets[i].idle = true
 		if err := p.targets[i].to.Push(element.Element{Kind: element.KindIdle}); err != nil {
 			return err
 		}

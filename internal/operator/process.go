@@ -89,6 +89,7 @@ func (p *Proc[K, S, O]) DeleteTimer(name string) { p.op.timers.Delete(&p.key, p.
 type processOp[K comparable, T, S, O any] struct {
 	ProcessConfig[K, T, S, O]
 	Proc[K, S, O]
+	onFire func(k *K, hash uint64, name string, at int64) error // fire, bound once
 }
 
 const (
@@ -103,6 +104,7 @@ func NewProcess[K comparable, T, S, O any](cfg ProcessConfig[K, T, S, O]) Op {
 
 func (x *processOp[K, T, S, O]) Open(c *Context) error {
 	o := &x.op
+	x.onFire = x.fire
 	o.c, o.codec = c, x.KeyCodec
 	o.emit = NewEmitter(x.Pool, c.Outputs(""), &c.Counters.Out)
 	o.space = newSpace[K, S](c, processState, x.KeyCodec, x.ProcessConfig.State, x.Layout)
@@ -194,7 +196,7 @@ func (x *processOp[K, T, S, O]) advance(t int64) error {
 	}
 	o.clock = t
 	o.inTimer = true
-	_, err := o.timers.Fire(t, x.fire)
+	_, err := o.timers.Fire(t, x.onFire)
 	o.inTimer = false
 	if err != nil {
 		return err

@@ -143,8 +143,12 @@ func TestCrashAtEveryPoint(t *testing.T) {
 // TestErrorAtEveryOperation fails each operation in turn with EIO and ENOSPC, whole and in part, and goes on with the same store: what it
 // says must be true, and it must work again.
 func TestErrorAtEveryOperation(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
 	for _, cause := range []error{syscall.EIO, syscall.ENOSPC, &fsx.Partial{Bytes: 7, Err: syscall.ENOSPC}} {
-		for stop := 1; ; stop++ {
+		for stop := 1; ; stop += step {
 			label := fmt.Sprintf("%v at operation %d", cause, stop)
 			hurt := false
 			fs := fsx.Inject(fsx.NewMem(), func(op fsx.Op) error {
@@ -278,7 +282,11 @@ func TestDamagedDirectory(t *testing.T) {
 			for n := 0; n < len(content); n += 1 + len(content)/40 {
 				try(fmt.Sprintf("cut to %d", n), path, content[:n])
 			}
-			for bit := 0; bit < len(content)*8; bit += 61 { // TestEveryBitOfAFile takes them all
+			step := 61 // TestEveryBitOfAFile takes them all
+			if testing.Short() {
+				step = 307
+			}
+			for bit := 0; bit < len(content)*8; bit += step {
 
 				flipped := slices.Clone(content)
 				flipped[bit/8] ^= 1 << (bit % 8)
