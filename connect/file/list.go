@@ -19,11 +19,8 @@ import (
 // directory. In a directory, also in one that the pattern matches, all regular files count but those whose name begins
 // with a dot or an underscore, and directories are not entered.
 func (f Files[T]) Splits(ctx context.Context) ([]connect.Split, error) {
-	if err := f.Check(); err != nil {
+	if err := f.CheckSource(); err != nil {
 		return nil, err
-	}
-	if f.compress != plain || f.rollBytes != 0 {
-		return nil, fmt.Errorf("file: %s: Gzip, Zstd and RollBytes are for sinks: a source finds compression by itself", f.path)
 	}
 	l := lister{fs: env.From(ctx).FS, follow: f.follow > 0}
 	prefix, err := l.list(f.path)

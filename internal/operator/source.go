@@ -54,6 +54,8 @@ type TimeSpec[T any] struct {
 	Extract func(records []T, times []int64) (bad int, err error)
 	// Bound is how far behind the newest record another may come.
 	Bound time.Duration
+	// Err is a mistake in the spec, found when the job is checked.
+	Err error
 	// IdleAfter is how long a split at its end must be quiet to be idle; 0 means never.
 	IdleAfter time.Duration
 }
