@@ -1,15 +1,18 @@
 package millrace_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,7 +137,7 @@ func noLeaks(t *testing.T) {
 
 var madeAt = regexp.MustCompile(`[\w.-]+/(\w+_test\.go):\d+`)
 
-// lines replaces what differs from machine to machine: the directory by DIR and lines of this package by JOB:LINE.
+// normal replaces what differs from machine to machine: the directory by DIR and lines of this package by JOB:LINE.
 func normal(err error, dir string) string {
 	if err == nil {
 		return "<nil>"
@@ -145,3 +148,23 @@ func normal(err error, dir string) string {
 	}
 	return madeAt.ReplaceAllString(s, "JOB:LINE")
 }
+
+// logged returns a log and a function that gives what was written to it.
+func logged() (*slog.Logger, func() string) {
+	var mu sync.Mutex
+	var b bytes.Buffer
+	w := writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	})
+	return slog.New(slog.NewTextHandler(w, nil)), func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.String()
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -150,6 +150,21 @@ func OldSplits(old [][]byte) ([]string, error) {
 	return slices.Sorted(maps.Keys(o.splits)), nil
 }
 
+// OldProgress returns how many bytes a checkpoint's source states have read, and the newest event time; ok is false when no
+// record had one.
+func OldProgress(old [][]byte) (bytes, newest int64, ok bool, err error) {
+	o, err := readSplits(old)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	newest = element.NoTime
+	for _, sp := range o.splits {
+		bytes += sp.Bytes
+		newest = max(newest, sp.Newest)
+	}
+	return bytes, newest, newest > element.NoTime, nil
+}
+
 // NewSource returns a source operator.
 func NewSource[T any](src connect.Source[T], spec TimeSpec[T], pool *element.Pool[T]) Source {
 	return &sourceOp[T]{src: src, time: spec, pool: pool, wm: element.NoTime}
