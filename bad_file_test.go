@@ -166,19 +166,26 @@ func TestUnreadableFilesAreNamed(t *testing.T) {
 	}{
 		{"directory", fsx.OpReadDir, "", fs.ErrPermission, `list directory DIR: readdir DIR: permission denied`},
 		{"open", fsx.OpOpen, "in.csv", fs.ErrPermission, `open split in.csv: file: open DIR/in.csv: open DIR/in.csv: permission denied`},
+		{"description of the directory", fsx.OpStat, "", syscall.EIO, `file: stat DIR: input/output error`},
+		{"description of a directory in the pattern", fsx.OpStat, "sub", syscall.EIO, `file: stat DIR/sub: input/output error`},
 		{"read", fsx.OpRead, "in.csv", syscall.EIO, `open split in.csv: file: read DIR/in.csv: read DIR/in.csv: input/output error`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)
 			in := t.TempDir()
 			put(t, in, "in.csv", disorder(1, 10, 2))
+			put(t, in, "sub/in.csv", disorder(1, 10, 2))
+			pattern := in
+			if c.path == "sub" {
+				pattern = filepath.Join(in, "*", "in.csv")
+			}
 			ctx := withFS(func(op fsx.Op) error {
 				if op.Kind == c.kind && op.Path == filepath.Join(in, c.path) {
 					return c.err
 				}
 				return nil
 			})
-			err := millrace.Run(ctx, sumJob(in, t.TempDir()), small(t.TempDir()))
+			err := millrace.Run(ctx, sumJob(pattern, t.TempDir()), small(t.TempDir()))
 			if got := normal(err, in); !strings.HasSuffix(got, c.want) || !errors.Is(err, c.err) {
 				t.Errorf("got\n%s\nwant at its end\n%s", got, c.want)
 			}
