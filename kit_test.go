@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -76,9 +77,14 @@ func sumJob(in, out string) *millrace.Job {
 // visible returns the lines of all parts that a reader of the output would see, sorted.
 func visible(t testing.TB, out string) []string {
 	t.Helper()
+	return visibleIn(t, fsx.OS{}, out)
+}
+
+func visibleIn(t testing.TB, disk fsx.FS, out string) []string {
+	t.Helper()
 	var all []string
 	for _, dir := range []string{"sums", "late"} {
-		entries, err := os.ReadDir(filepath.Join(out, dir))
+		entries, err := disk.ReadDir(filepath.Join(out, dir))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
@@ -86,8 +92,12 @@ func visible(t testing.TB, out string) []string {
 			if strings.HasPrefix(e.Name(), ".") {
 				continue
 			}
-			b, err := os.ReadFile(filepath.Join(out, dir, e.Name()))
+			f, err := disk.Open(filepath.Join(out, dir, e.Name()))
 			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(f)
+			if err := errors.Join(err, f.Close()); err != nil {
 				t.Fatal(err)
 			}
 			for line := range strings.Lines(string(b)) {

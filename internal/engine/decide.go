@@ -98,15 +98,15 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 	return m, snapshot.Extend(a.manifest, m, files)
 }
 
-// restarts counts the starts from a checkpoint since the job's first start.
+// restarts counts the starts after the job's first one. Those of other processes that decided nothing have left no trace.
 func (a *attempt) restarts() int {
 	switch {
 	case a.manifest == nil:
-		return 0
+		return a.starts - 1
 	case a.progressed:
 		return a.manifest.Restarts
 	}
-	return a.manifest.Restarts + 1
+	return a.manifest.Restarts + a.starts
 }
 
 func (a *attempt) published(p *publication, err error) {
