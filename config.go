@@ -91,7 +91,7 @@ type Status struct {
 	BarrierPause time.Duration
 	// Epochs counts decided epochs, FailedEpochs those given up in this run.
 	Epochs, FailedEpochs int64
-	// Restarts counts the starts from a checkpoint.
+	// Restarts counts the starts after the first. A start that decided no epoch is forgotten when the process ends.
 	Restarts int
 	// Elapsed and InRun are the time and the records read in this run.
 	Elapsed time.Duration

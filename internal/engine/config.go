@@ -64,7 +64,7 @@ type Status struct {
 	BarrierPause time.Duration
 	// Epochs counts those decided since the job's first start, Failed those that were given up in this run.
 	Epochs, Failed int64
-	// Restarts counts starts from a checkpoint since the job's first start.
+	// Restarts counts the starts after the job's first.
 	Restarts int
 	// Elapsed is the time of this run.
 	Elapsed time.Duration

@@ -53,6 +53,8 @@ type TimeSpec[T any] struct {
 	Extract func(records []T, times []int64) (bad int, err error)
 	// Bound is how far behind the newest record another may come.
 	Bound time.Duration
+	// Err is a mistake in the spec, found when the job is checked.
+	Err error
 	// IdleAfter is how long a split at its end must be quiet to be idle; 0 means never.
 	IdleAfter time.Duration
 }
@@ -149,6 +151,21 @@ func OldSplits(old [][]byte) (ended map[string]bool, err error) {
 		ended[id] = sp.Status == progress.Ended
 	}
 	return ended, nil
+}
+
+// OldProgress returns how many bytes a checkpoint's source states have read, and the newest event time; ok is false when no
+// record had one.
+func OldProgress(old [][]byte) (bytes, newest int64, ok bool, err error) {
+	o, err := readSplits(old)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	newest = element.NoTime
+	for _, sp := range o.splits {
+		bytes += sp.Bytes
+		newest = max(newest, sp.Newest)
+	}
+	return bytes, newest, newest > element.NoTime, nil
 }
 
 // NewSource returns a source operator.
