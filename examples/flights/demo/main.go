@@ -75,8 +75,7 @@ func demo(ctx context.Context, out io.Writer) error {
 	stopReader := t.reader()
 	for i := range kills {
 		if err := t.runAndKill(ctx, i); err != nil {
-			stopReader()
-			return t.explain(err)
+			return t.explain(errors.Join(err, stopReader()))
 		}
 	}
 	err := t.runToEnd(ctx, len(kills)+1)

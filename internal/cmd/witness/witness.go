@@ -85,7 +85,7 @@ func (w *Witness) lookAt(dir string) error {
 		m := partName.FindStringSubmatch(e.Name())
 		if m == nil {
 			if !strings.HasPrefix(e.Name(), ".") {
-				w.violations.note(&w.violations.Undecided, 1, "%s: a visible file that is no part", filepath.Join(dir, e.Name()))
+				w.note(&w.violations.Undecided, 1, "%s: a visible file that is no part", filepath.Join(dir, e.Name()))
 			}
 			continue
 		}
@@ -128,7 +128,7 @@ func (w *Witness) firstSight(path, epochText string) error {
 	w.parts[path] = p
 	w.order = append(w.order, path)
 	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
-		w.violations.note(&w.violations.Torn, 1, "%s: the last line has no end", path)
+		w.note(&w.violations.Torn, 1, "%s: the last line has no end", path)
 	}
 	p.lines = strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
 	if strings.HasSuffix(path, ".csv") {
@@ -145,20 +145,20 @@ func (w *Witness) firstSight(path, epochText string) error {
 		return err
 	}
 	if newest < epoch {
-		w.violations.note(&w.violations.Undecided, len(p.lines), "%s is visible, the newest checkpoint is %d", path, newest)
+		w.note(&w.violations.Undecided, len(p.lines), "%s is visible, the newest checkpoint is %d", path, newest)
 	}
 	return nil
 }
 
 func (w *Witness) lost(path string, p *part, how string) {
 	p.gone = true
-	w.violations.note(&w.violations.Withdrawn, len(p.lines), "%s, with %d rows, %s", path, len(p.lines), how)
+	w.note(&w.violations.Withdrawn, len(p.lines), "%s, with %d rows, %s", path, len(p.lines), how)
 }
 
-func (v *Violations) note(counter *int, n int, format string, args ...any) {
+func (w *Witness) note(counter *int, n int, format string, args ...any) {
 	*counter += max(n, 1)
-	if len(v.Notes) < 20 {
-		v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
+	if len(w.violations.Notes) < 20 {
+		w.violations.Notes = append(w.violations.Notes, fmt.Sprintf(format, args...))
 	}
 }
 
