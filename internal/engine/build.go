@@ -208,5 +208,7 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	if f, ok := r.(operator.Flusher); ok {
 		t.flush = append(t.flush, f)
 	}
-	return r
+	// The key function belongs to the operator behind the exchange.
+	t.exits = append(t.exits, a.cfg.Graph.Nodes[e.To])
+	return &guard{r, t, len(t.ops) + len(t.exits) - 1}
 }

@@ -38,6 +38,7 @@ type taskRun struct {
 	ev      task.Event
 
 	ops     []*instance
+	exits   []*graph.Node // the operators behind keyed exchanges, whose key functions run here
 	source  operator.Source
 	inbox   *exchange.Inbox
 	heads   []operator.Receiver // by input
@@ -45,7 +46,7 @@ type taskRun struct {
 	align   *epoch.Alignment
 	edges   []*exchange.Edge // all edges out
 	flush   []operator.Flusher
-	at      int // the operator that runs, for errors
+	at      int // the operator that runs, for errors: an index of ops, or behind them of exits
 	lastOut time.Time
 
 	// unsaved counts records read since the last barrier; asked says that an epoch has been asked for because of it.
@@ -486,14 +487,24 @@ func (t *taskRun) stepCut() {
 	t.attempt.write(c)
 }
 
+// running returns the operator that runs, or nil.
+func (t *taskRun) running() *graph.Node {
+	switch behind := t.at - len(t.ops); {
+	case t.at < 0 || behind >= len(t.exits):
+		return nil
+	case behind >= 0:
+		return t.exits[behind]
+	}
+	return t.ops[t.at].node
+}
+
 func (t *taskRun) operatorError(err error) error {
 	var oe *OperatorError
 	if errors.As(err, &oe) {
 		return err
 	}
 	e := &OperatorError{Job: t.attempt.cfg.Job, Subtask: t.subtask, Err: err}
-	if t.at >= 0 && t.at < len(t.ops) {
-		n := t.ops[t.at].node
+	if n := t.running(); n != nil {
 		e.Operator = n.ID
 		e.File, e.Line = n.File, n.Line
 	}
