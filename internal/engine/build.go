@@ -189,8 +189,12 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	}
 	t.inbox = exchange.NewInbox(edges)
 	t.clocks = progress.NewCombiner(len(edges))
+	before := a.base // the last barrier that was passed: that of the restored epoch comes again, see begin
+	if before > 0 {
+		before--
+	}
 	var err error
-	t.align, err = epoch.NewAlignment(len(edges), a.base)
+	t.align, err = epoch.NewAlignment(len(edges), before)
 	return err
 }
 

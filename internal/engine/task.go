@@ -167,7 +167,28 @@ func (t *taskRun) open() error {
 	if err := t.source.Assign(splits); err != nil {
 		return err
 	}
-	return t.source.Start()
+	if err := t.source.Start(); err != nil {
+		return err
+	}
+	return t.begin(element.Barrier{Epoch: t.attempt.base})
+}
+
+// begin sends the barrier of the restored epoch on. It stands behind the restored watermarks: a task that has it from all
+// inputs knows what it knew at the checkpoint, and takes no record before. Else records of one input would be judged
+// without the watermark of another, and be late or not by chance. After a first start there is nothing to know.
+func (t *taskRun) begin(b element.Barrier) error {
+	if b.Epoch == 0 {
+		return nil
+	}
+	if err := t.flushAll(); err != nil {
+		return err
+	}
+	for _, e := range t.edges {
+		if err := e.Push(element.Element{Kind: element.KindBarrier, Barrier: b}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *taskRun) now() time.Time { return t.attempt.env.Sched.Now() }
@@ -391,8 +412,11 @@ func (t *taskRun) take(input int, el element.Element) error {
 			return err
 		}
 		t.follow()
-		if !aligned {
+		switch {
+		case !aligned:
 			return nil
+		case el.Barrier.Epoch == t.attempt.base:
+			return t.begin(el.Barrier)
 		}
 		return t.cut(el.Barrier)
 	}
