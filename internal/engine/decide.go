@@ -147,7 +147,8 @@ func (a *attempt) commitNow(m *snapshot.Manifest) error {
 			continue
 		}
 		// The epoch is decided: neither the end of the attempt nor a stop may cut the commit short.
-		if err := c.Commit(context.Background(), m.Epoch, st.Committables); err != nil {
+		err := protect(func() error { return c.Commit(context.Background(), m.Epoch, st.Committables) })
+		if err != nil {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}
 		if err := a.env.Hit("commit.between"); err != nil {

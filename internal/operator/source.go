@@ -247,8 +247,12 @@ func (s *sourceOp[T]) Assign(splits []connect.Split) error {
 	return nil
 }
 
-// Start passes on the restored watermark, which those after the source do not know yet.
+// Start passes on the restored watermark, which those after the source do not know yet. It says nothing of idle splits: what came to
+// them while the job was away is not to be late because of that.
 func (s *sourceOp[T]) Start() error {
+	if len(s.c.Old) > 0 && s.ended == len(s.splits) && s.DiscoverEvery() == 0 {
+		s.wm = element.EndTime
+	}
 	if s.wm > element.NoTime {
 		return s.out.Watermark(s.wm)
 	}
