@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/operator"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
 // lister finds the splits of sources and gives them to source tasks.
@@ -24,7 +25,8 @@ type listed struct {
 	every  time.Duration
 	next   time.Time
 	busy   bool
-	splits []connect.Split // found at the start, until they are assigned
+	splits []connect.Split // found at the start, until they are assigned: those that have not ended come first
+	live   int             // how many have not
 	known  map[string]bool
 	tasks  []*taskRun
 	count  []int // splits given to each task
@@ -42,28 +44,28 @@ func (l *lister) list(ctx context.Context) error {
 		s.every = s.op.DiscoverEvery()
 		splits, err := s.op.List(ctx)
 		if err == nil {
-			splits, err = l.withOld(n.ID, splits)
+			s.splits, s.live, err = l.withOld(n.ID, splits)
 		}
 		if err != nil {
 			return &OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}
-		s.splits = splits
 		l.sources = append(l.sources, s)
 	}
 	return nil
 }
 
-// subtasks returns how many subtasks the source can use.
+// subtasks returns how many subtasks the source can use. Splits that have ended need none: a subtask with nothing else would hold
+// the restored watermark until it says that it is at its end.
 func (l *lister) subtasks(node int) int {
 	for _, s := range l.sources {
 		if s.node == node && s.every <= 0 {
-			return max(1, min(l.cfg.Parallelism, len(s.splits)))
+			return max(1, min(l.cfg.Parallelism, s.live))
 		}
 	}
 	return l.cfg.Parallelism
 }
 
-// assign gives the listed splits to the tasks, in the order of their ids.
+// assign gives the listed splits to the tasks, in their order, so that each gets one that has not ended if there are enough.
 func (l *lister) assign() {
 	for _, s := range l.sources {
 		for _, t := range l.tasks {
@@ -84,33 +86,47 @@ func (l *lister) assign() {
 	}
 }
 
-// withOld adds the splits that are in the checkpoint and do not exist any more.
-func (l *lister) withOld(id string, splits []connect.Split) ([]connect.Split, error) {
-	if l.manifest == nil {
-		return splits, nil
+// withOld adds the splits that are in the checkpoint and do not exist any more. It returns all by id, those that the checkpoint says
+// have ended behind the others, and the number of the others.
+func (l *lister) withOld(id string, splits []connect.Split) (all []connect.Split, live int, err error) {
+	var st *snapshot.OperatorState
+	if l.manifest != nil {
+		st = l.manifest.Operator(id)
 	}
-	st := l.manifest.Operator(id)
 	if st == nil {
-		return splits, nil
+		return splits, len(splits), nil
 	}
-	old, err := operator.OldSplits(st.Subtasks)
+	ended, err := operator.OldSplits(st.Subtasks)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	exists := map[string]bool{}
 	for _, sp := range splits {
 		exists[sp.ID] = true
-		if !slices.Contains(old, sp.ID) {
+		if _, known := ended[sp.ID]; !known {
 			l.cfg.Log.Info("new split since the checkpoint: it is read from its beginning", "source", id, "split", sp.ID)
 		}
 	}
-	for _, o := range old {
+	for o := range ended {
 		if !exists[o] {
 			splits = append(splits, connect.Split{ID: o})
 		}
 	}
-	slices.SortFunc(splits, func(a, b connect.Split) int { return strings.Compare(a.ID, b.ID) })
-	return splits, nil
+	slices.SortFunc(splits, func(a, b connect.Split) int {
+		switch {
+		case ended[a.ID] == ended[b.ID]:
+			return strings.Compare(a.ID, b.ID)
+		case ended[a.ID]:
+			return 1
+		}
+		return -1
+	})
+	for _, sp := range splits {
+		if !ended[sp.ID] {
+			live++
+		}
+	}
+	return splits, live, nil
 }
 
 // poll looks for new splits of sources that are followed, beside the coordinator.
@@ -122,7 +138,11 @@ func (l *lister) poll(ctx context.Context) {
 		}
 		s.busy = true
 		l.group.Go("list "+l.cfg.Graph.Nodes[s.node].ID, func() {
-			splits, err := s.op.List(ctx)
+			var splits []connect.Split
+			err := protect(func() (err error) {
+				splits, err = s.op.List(ctx)
+				return err
+			})
 			l.mail.post(mail{listed: &listing{node: i, splits: splits}, err: err})
 		})
 	}
