@@ -115,6 +115,7 @@ func (a *attempt) restore() error {
 	a.carry = map[string][][]byte{}
 	a.acks = map[int]*cut{}
 	if m == nil {
+		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
 	}
 	a.manifest, a.base = m, m.Epoch

@@ -75,7 +75,7 @@ func demo(ctx context.Context, out io.Writer) error {
 	stopReader := t.reader()
 	for i := range kills {
 		if err := t.runAndKill(ctx, i); err != nil {
-			return t.explain(errors.Join(err, stopReader()))
+			return t.explain(ctx, errors.Join(err, stopReader()))
 		}
 	}
 	err := t.runToEnd(ctx, len(kills)+1)
@@ -86,13 +86,13 @@ func demo(ctx context.Context, out io.Writer) error {
 		err = t.witness.Final()
 	}
 	if err != nil {
-		return t.explain(err)
+		return t.explain(ctx, err)
 	}
 	if err := t.results(); err != nil {
-		return t.explain(err)
+		return t.explain(ctx, err)
 	}
 	if err := t.prove(); err != nil {
-		return t.explain(err)
+		return t.explain(ctx, err)
 	}
 	t.say("\nIt took %.1f s.", time.Since(t.began).Seconds())
 	return os.RemoveAll(t.dir)
@@ -105,8 +105,11 @@ func (t *theater) state() string { return filepath.Join(t.dir, "state", "flights
 
 func (t *theater) output(name string) string { return filepath.Join(t.dir, "out", name) }
 
-// explain says where to look.
-func (t *theater) explain(err error) error {
+// explain says where to look. After Ctrl-C there is nothing to look at.
+func (t *theater) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.Join(fmt.Errorf("interrupted: %w", context.Cause(ctx)), os.RemoveAll(t.dir))
+	}
 	tail, readErr := os.ReadFile(t.log.Name())
 	if readErr == nil {
 		tail = tail[max(0, len(tail)-2000):]
