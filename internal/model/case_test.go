@@ -204,7 +204,7 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 		// In class bag the records behind a process, and panes emitted again, come late by chance.
 		if last := i == keyed-1; (last && i == 0 || c == exact) && rapid.IntRange(0, 2).Draw(t, "process") == 2 {
 			s.Op, s.Deep = opProcess, rapid.Bool().Draw(t, "deep")
-			s.Program = drawProgram(t, c, s.Steady)
+			s.Program = drawProgram(t, c, s.Steady, i > 0)
 		} else {
 			s.Win = drawWindows(t, tick, s.Steady && c == exact)
 			if c == bag && !last {
@@ -218,10 +218,13 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 }
 
 // drawProgram draws what a process does.
-func drawProgram(t *rapid.T, c class, steady bool) int {
+// Behind windows there are no timers: whether one fires before the next pane depends on whether two watermarks came as one.
+func drawProgram(t *rapid.T, c class, steady, behind bool) int {
 	switch {
 	case c == timely:
 		return final
+	case behind:
+		return rapid.SampledFrom([]int{running, final}).Draw(t, "program")
 	case c == exact && steady:
 		return rapid.SampledFrom([]int{running, timers, final, chains, chains}).Draw(t, "program")
 	}
