@@ -23,8 +23,8 @@ func (p *Proc[K, S, O]) Key() K { return p.p.Key() }
 // EventTime returns the event time of the record, or the time for which the timer was set, in UTC.
 func (p *Proc[K, S, O]) EventTime() time.Time { return operator.Time(p.p.EventTime()) }
 
-// Watermark returns the operator's clock. ok is false before the first watermark; after the end of bounded input the
-// time is that of the largest watermark.
+// Watermark returns the operator's clock: the watermark before this record, or in a timer its time, if that is later. ok is false
+// before the first.
 func (p *Proc[K, S, O]) Watermark() (t time.Time, ok bool) {
 	w := p.p.Watermark()
 	return operator.Time(w), w > element.NoTime
@@ -40,9 +40,10 @@ func (p *Proc[K, S, O]) Clear() { p.p.Clear() }
 // Emit puts out a record with the event time of this call.
 func (p *Proc[K, S, O]) Emit(o O) { p.p.Emit(o) }
 
-// SetTimer sets the timer of this key and name; if there is one, it is moved. It fires when the watermark reaches at: at
-// the next watermark, if that is past. Timers of one watermark fire in the order of time, key and name. A timer
-// function that runs at the end of bounded input can set no more; the attempt is counted.
+// SetTimer sets the timer of this key and name; if there is one, it is moved. It fires when the watermark reaches at. Timers fire
+// in the order of time, key and name. One that is set for a time already reached fires at the next watermark, or, when a timer
+// sets it, after those that stand at that time. A timer function that runs at the end of bounded input can set no more; the attempt
+// is counted.
 func (p *Proc[K, S, O]) SetTimer(name string, at time.Time) {
 	t, err := nanos(at)
 	if err != nil {

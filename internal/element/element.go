@@ -21,7 +21,8 @@ const NoTime = math.MinInt64
 // EndTime is the watermark after the last record of bounded input.
 const EndTime = math.MaxInt64
 
-// Step says that the watermark is Time before the record with index At (or after the last one, when At is the length).
+// Step says that the watermark is Time before the record with index At (or after the last one, when At is the length). Of
+// several without a record between them only the last is kept: results must not depend on whether there were others.
 type Step struct {
 	Time int64
 	At   int32
@@ -38,11 +39,17 @@ type Header struct {
 
 // Advance notes that the watermark is t after the first at records. Calls come with rising at and t.
 func (h *Header) Advance(at int, t int64) {
-	if n := len(h.Steps); n > 0 && int(h.Steps[n-1].At) == at {
-		h.Steps[n-1].Time = t
-		return
+	h.Steps = AppendStep(h.Steps, Step{Time: t, At: int32(at)})
+}
+
+// AppendStep appends a step, or replaces one at the same place. EndTime replaces none: what is due at the last watermark before
+// the end must be seen to be due then, since some of what happens at the end differs.
+func AppendStep(steps []Step, s Step) []Step {
+	if n := len(steps); n > 0 && steps[n-1].At == s.At && s.Time != EndTime {
+		steps[n-1] = s
+		return steps
 	}
-	h.Steps = append(h.Steps, Step{Time: t, At: int32(at)})
+	return append(steps, s)
 }
 
 // Batch is a batch whose record type is not known here.

@@ -453,11 +453,7 @@ func (t *taskRun) combine(input int, h *element.Header) {
 	kept := h.Steps[:0]
 	for _, s := range h.Steps {
 		if out, advanced := t.clocks.Advance(input, s.Time); advanced {
-			if n := len(kept); n > 0 && kept[n-1].At == s.At {
-				kept[n-1].Time = out
-			} else {
-				kept = append(kept, element.Step{At: s.At, Time: out})
-			}
+			kept = element.AppendStep(kept, element.Step{At: s.At, Time: out})
 		}
 	}
 	h.Steps = kept

@@ -198,15 +198,15 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 	for i := range keyed {
 		s := stage{
 			Op: opWindow, Keys: rapid.IntRange(0, 3).Draw(t, "keys"), Agg: rapid.IntRange(0, aggs-1).Draw(t, "agg"), Tick: tick,
-			Steady: len(out) == 0 && c != timely,
+			Steady: c != timely,
 			Tap:    rapid.IntRange(0, 3).Draw(t, "tap") == 3,
 		}
 		// In class bag the records behind a process, and panes emitted again, come late by chance.
 		if last := i == keyed-1; (last && i == 0 || c == exact) && rapid.IntRange(0, 2).Draw(t, "process") == 2 {
 			s.Op, s.Deep = opProcess, rapid.Bool().Draw(t, "deep")
-			s.Program = drawProgram(t, c, s.Steady, i > 0)
+			s.Program = drawProgram(t, c)
 		} else {
-			s.Win = drawWindows(t, tick, s.Steady && c == exact)
+			s.Win = drawWindows(t, tick)
 			if c == bag && !last {
 				s.Win.Lateness = 0
 			}
@@ -218,35 +218,21 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 }
 
 // drawProgram draws what a process does.
-// Behind windows there are no timers: whether one fires before the next pane depends on whether two watermarks came as one.
-func drawProgram(t *rapid.T, c class, steady, behind bool) int {
-	switch {
-	case c == timely:
+func drawProgram(t *rapid.T, c class) int {
+	if c == timely {
 		return final
-	case behind:
-		return rapid.SampledFrom([]int{running, final}).Draw(t, "program")
-	case c == exact && steady:
-		return rapid.SampledFrom([]int{running, timers, final, chains, chains}).Draw(t, "program")
 	}
-	return rapid.SampledFrom([]int{running, timers, timers, final}).Draw(t, "program")
+	return rapid.SampledFrom([]int{running, timers, final, chains, chains}).Draw(t, "program")
 }
 
-// drawWindows draws windows. A session fires when the watermark is a tick before its end, and a record at its end still joins
-// it: which of the two comes first depends on each single watermark, and so on batches, parallelism and the order of splits. When
-// one watermark more or less must not matter (steady is false), no two records are a gap apart.
-func drawWindows(t *rapid.T, tick int64, steady bool) windows {
+// drawWindows draws windows.
+func drawWindows(t *rapid.T, tick int64) windows {
 	var w windows
 	size := rapid.Int64Range(1, 12).Draw(t, "size")
 	slide, unit := size, tick
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		w.Gap = size * tick
-		if !steady {
-			if tick == 1 {
-				t.Skip("no time between two ticks")
-			}
-			w.Gap += tick / 2
-		}
 		w.Lateness = drawLateness(t, tick)
 		return w
 	case 1:

@@ -62,8 +62,7 @@ type stage struct {
 	Deep    bool
 	// Tick is the unit of the times of timers.
 	Tick int64
-	// Steady says that nothing stands between the source and this stage, so that it is told each single watermark. Elsewhere
-	// two that come without a record in between may be told as one, and a process must not look at its clock.
+	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
 	Steady bool
 	// Tap also gives the output of the stage to a sink of its own.
 	Tap bool

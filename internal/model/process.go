@@ -19,6 +19,8 @@ type Process[K comparable, T, S, O any] struct {
 	// born numbers the settings of timers.
 	born int
 	out  []Item[O]
+	// marked is the last watermark emitted.
+	marked int64
 }
 
 type timer[K comparable] struct {
@@ -44,26 +46,44 @@ type Call[K comparable, S, O any] struct {
 // Run returns what the function makes of a stream. It is for one use.
 func (p *Process[K, T, S, O]) Run(in []Item[T]) []Item[O] {
 	p.states = map[K]*S{}
+	p.marked = None
 	clock := int64(None)
 	for _, x := range in {
 		if !x.Mark {
 			p.OnRecord(p.call(p.Key(x.Value), x.Time, clock, false), x.Value)
 			continue
 		}
-		clock = x.Time
-		p.fire(clock)
-		p.out = append(p.out, Item[O]{Time: clock, Mark: true})
+		clock = p.fire(clock, x.Time)
+		p.mark(clock)
 	}
 	return p.out
 }
 
-// fire calls the function for what is due. A timer that is set meanwhile, for a time that has come, waits for the next watermark.
-func (p *Process[K, T, S, O]) fire(clock int64) {
+// fire moves the clock to t by way of the times of the timers, and calls the function for each. One that is set meanwhile, for a
+// time that has come, follows those that stood at that time.
+func (p *Process[K, T, S, O]) fire(clock, t int64) int64 {
+	for {
+		at := int64(End)
+		for _, x := range p.timers {
+			at = min(at, x.at)
+		}
+		if at > t || len(p.timers) == 0 {
+			return t
+		}
+		if at > clock {
+			clock = at
+			p.mark(at - 1)
+		}
+		p.fireAt(at, clock, t == End)
+	}
+}
+
+func (p *Process[K, T, S, O]) fireAt(at, clock int64, last bool) {
 	before := p.born
 	for {
 		var due []timer[K]
 		for _, t := range p.timers {
-			if t.at <= clock && t.born <= before {
+			if t.at <= at && t.born <= before {
 				due = append(due, t)
 			}
 		}
@@ -74,7 +94,15 @@ func (p *Process[K, T, S, O]) fire(clock int64) {
 			return cmp.Or(cmp.Compare(a.at, b.at), p.Compare(a.key, b.key), cmp.Compare(a.name, b.name))
 		})
 		p.drop(t.key, t.name)
-		p.OnTimer(p.call(t.key, t.at, clock, clock == End), t.name, t.at)
+		p.OnTimer(p.call(t.key, t.at, clock, last), t.name, t.at)
+	}
+}
+
+// mark emits a watermark, unless it is there already.
+func (p *Process[K, T, S, O]) mark(t int64) {
+	if t > p.marked {
+		p.marked = t
+		p.out = append(p.out, Item[O]{Time: t, Mark: true})
 	}
 }
 

@@ -46,13 +46,19 @@ type run[K comparable, T, R any] struct {
 	Output[K, T, R]
 	open  []*held[K, T]
 	clock int64
+	// marked is the last watermark emitted.
+	marked int64
 }
 
 // Run returns what the windows make of a stream.
 func (w Windows[K, T, R]) Run(in []Item[T]) Output[K, T, R] {
-	r := &run[K, T, R]{Windows: w, clock: None}
+	r := &run[K, T, R]{Windows: w, clock: None, marked: None}
 	for _, x := range in {
 		switch {
+		case x.Mark && w.Gap > 0 && x.Time != End:
+			// A record a whole gap after the last one still joins: what is at the watermark or before it is final, so
+			// a session ends a tick after its last moment.
+			r.advance(x.Time - 1)
 		case x.Mark:
 			r.advance(x.Time)
 		case w.Gap > 0:
@@ -159,11 +165,20 @@ func (r *run[K, T, R]) advance(t int64) {
 		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.start, b.start), r.Compare(a.key, b.key))
 	})
 	for _, h := range due {
+		r.mark(h.end - 2) // those behind see the same marks, however far this one has jumped
 		r.emit(h, window.OnTime)
 	}
 	r.clock = max(r.clock, t)
 	r.open = slices.DeleteFunc(r.open, func(h *held[K, T]) bool { return r.past(h.end) })
-	r.Panes = append(r.Panes, Item[window.Pane[K, R]]{Time: t, Mark: true})
+	r.mark(t)
+}
+
+// mark emits a watermark, unless it is there already.
+func (r *run[K, T, R]) mark(t int64) {
+	if t > r.marked {
+		r.marked = t
+		r.Panes = append(r.Panes, Item[window.Pane[K, R]]{Time: t, Mark: true})
+	}
 }
 
 func (r *run[K, T, R]) emit(h *held[K, T], kind window.Firing) {

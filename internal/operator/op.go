@@ -201,11 +201,12 @@ type Emitter[U any] struct {
 	cur  *element.Of[U]
 	to   Receiver
 	out  *atomic.Int64
+	told int64
 }
 
 // NewEmitter returns an emitter that counts into out, which may be nil.
 func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *Emitter[U] {
-	return &Emitter[U]{pool: pool, cur: pool.Get(), to: to, out: out}
+	return &Emitter[U]{pool: pool, cur: pool.Get(), to: to, out: out, told: element.NoTime}
 }
 
 // Emit adds a record. It is passed on when the batch is full.
@@ -218,19 +219,21 @@ func (e *Emitter[U]) Emit(v *U, t int64) error {
 	return nil
 }
 
-// Advance notes that the watermark is t after what was emitted so far.
-func (e *Emitter[U]) Advance(t int64) { e.cur.Advance(len(e.cur.Records), t) }
+// Advance notes that the watermark is t after what was emitted so far, unless it is there already.
+func (e *Emitter[U]) Advance(t int64) {
+	if t > e.told {
+		e.told = t
+		e.cur.Advance(len(e.cur.Records), t)
+	}
+}
 
 // Flush passes on what has been collected.
 func (e *Emitter[U]) Flush() error {
 	n := len(e.cur.Records)
 	if n == 0 {
-		if len(e.cur.Steps) == 0 {
-			return nil
-		}
-		t := e.cur.Steps[len(e.cur.Steps)-1].Time
+		err := passSteps(e.cur.Steps, e.to)
 		e.cur.Steps = e.cur.Steps[:0]
-		return e.to.Watermark(t)
+		return err
 	}
 	b := e.cur
 	e.cur = e.pool.Get()

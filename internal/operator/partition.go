@@ -107,10 +107,13 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 			}
 		}
 	}
-	if step < len(in.Steps) {
-		p.wm = in.Steps[len(in.Steps)-1].Time
-	}
 	p.held, p.idle = true, false
+	for _, s := range in.Steps[step:] {
+		if err := p.Watermark(s.Time); err != nil {
+			in.Free()
+			return err
+		}
+	}
 	in.Free()
 	return nil
 }
@@ -125,6 +128,11 @@ func (p *Partition[K, T]) send(t *target[T]) error {
 
 // Watermark notes the watermark; targets learn it with their next batch or flush.
 func (p *Partition[K, T]) Watermark(w int64) error {
+	if w == element.EndTime && p.wm != w { // the one before must not be forgotten, see element.AppendStep
+		if _, err := p.Flush(); err != nil {
+			return err
+		}
+	}
 	p.wm = w
 	p.held, p.idle = true, false
 	return nil

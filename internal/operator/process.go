@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/millrace-stream/millrace/codec"
@@ -32,14 +33,15 @@ type Proc[K comparable, S, O any] struct {
 
 // procOp is the side of the operator that does not depend on the record type.
 type procOp[K comparable, S, O any] struct {
-	c       *Context
-	codec   *codec.Key[K]
-	space   *keyed.Space[K, S]
-	pane    *keyed.Pane[K, S]
-	timers  *keyed.Timers[K]
-	emit    *Emitter[O]
-	clock   int64
-	inTimer bool
+	c      *Context
+	codec  *codec.Key[K]
+	space  *keyed.Space[K, S]
+	pane   *keyed.Pane[K, S]
+	timers *keyed.Timers[K]
+	emit   *Emitter[O]
+	clock  int64
+	// ending says that the final watermark is handled.
+	ending bool
 }
 
 // Key returns the key of the record or timer.
@@ -74,7 +76,7 @@ func (p *Proc[K, S, O]) Emit(o O) {
 
 // SetTimer sets or moves the key's timer of this name.
 func (p *Proc[K, S, O]) SetTimer(name string, at int64) {
-	if p.op.inTimer && p.op.clock == element.EndTime {
+	if p.op.ending {
 		// The input has ended: no watermark will come that could fire it, and a timer that sets itself again would
 		// keep the job from ending.
 		p.op.c.Counters.TimersDiscarded.Add(1)
@@ -187,20 +189,35 @@ func (x *processOp[K, T, S, O]) Watermark(t int64) error {
 // Idle passes on that nothing holds the watermark.
 func (x *processOp[K, T, S, O]) Idle() error { return x.op.emit.to.Idle() }
 
-// advance moves the clock and fires the timers that are due, in the order of time, key and name. A timer that is set
-// meanwhile, for a time that is past, waits for the next watermark.
+// maxPast is how many times in a row timers may set timers for a time that they have reached.
+const maxPast = 1 << 20
+
+// advance moves the clock to t, by the times of the timers that are due. They fire in the order of time, key and name; those
+// that they set, up to t, among them. So it does not matter by how many steps the watermark came to t.
 func (x *processOp[K, T, S, O]) advance(t int64) error {
 	o := &x.op
 	if t <= o.clock {
 		return nil
 	}
-	o.clock = t
-	o.inTimer = true
-	_, err := o.timers.Fire(t, x.onFire)
-	o.inTimer = false
-	if err != nil {
-		return err
+	o.ending = t == element.EndTime
+	past := 0
+	for {
+		at, ok := o.timers.Next()
+		if !ok || at > t {
+			break
+		}
+		if at > o.clock {
+			o.clock, past = at, 0
+			o.emit.Advance(at - 1)
+		} else if past++; past > maxPast {
+			return fmt.Errorf("timers set timers for times that are past, %d times in a row: set them for later than %s",
+				maxPast, timeOf(o.clock).Format(time.RFC3339Nano))
+		}
+		if _, err := o.timers.Fire(at, x.onFire); err != nil {
+			return err
+		}
 	}
+	o.clock = t
 	o.emit.Advance(t)
 	return nil
 }

@@ -289,6 +289,11 @@ func (s *sessionOp[K, T, A, R]) put(k *K, x *Session[A], kind window.Firing) err
 
 // advance moves the clock, fires the sessions that have ended and forgets those that take no more records.
 func (s *sessionOp[K, T, A, R]) advance(t int64) error {
+	if t < element.EndTime && t > element.NoTime {
+		// A record a whole gap after the last one still joins the session. It is in time as long as the watermark is below
+		// it, which is a tick more than the end of the session - 1: the clock of sessions is a tick behind.
+		t--
+	}
 	if t <= s.clock {
 		return nil
 	}
@@ -308,6 +313,7 @@ func (s *sessionOp[K, T, A, R]) advance(t int64) error {
 		return s.KeyCodec.Compare(&a.key, &b.key)
 	})
 	for i := range s.due {
+		s.emit.Advance(satAdd(s.end(&s.due[i].session), -2)) // as in windowOp.fire
 		if err := s.put(&s.due[i].key, &s.due[i].session, window.OnTime); err != nil {
 			return err
 		}

@@ -123,7 +123,9 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 	f.c.Counters.Out.Add(int64(kept))
 	f.c.Counters.Filtered.Add(int64(n - kept))
 	if kept == 0 {
-		return passSteps(in, f.out)
+		err := passSteps(in.Steps, f.out)
+		in.Free()
+		return err
 	}
 	return f.out.Process(in)
 }
@@ -132,25 +134,19 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 func mergeSteps(steps []element.Step) []element.Step {
 	kept := steps[:0]
 	for _, s := range steps {
-		if n := len(kept); n > 0 && kept[n-1].At == s.At {
-			kept[n-1] = s
-		} else {
-			kept = append(kept, s)
-		}
+		kept = element.AppendStep(kept, s)
 	}
 	return kept
 }
 
-// passSteps frees a batch without records and passes its last watermark on.
-func passSteps(b element.Batch, out Receiver) error {
-	steps := b.Head().Steps
-	if len(steps) == 0 {
-		b.Free()
-		return nil
+// passSteps passes the watermarks of a batch without records on, as merged.
+func passSteps(steps []element.Step, out Receiver) error {
+	for _, s := range steps {
+		if err := out.Watermark(s.Time); err != nil {
+			return err
+		}
 	}
-	t := steps[len(steps)-1].Time
-	b.Free()
-	return out.Watermark(t)
+	return nil
 }
 
 // flatMapOp turns each record into any number of others.

@@ -44,7 +44,6 @@ type windowOp[K comparable, T, A, R any] struct {
 
 	c       *Context
 	clock   int64
-	told    int64 // the clock as those after the operator know it
 	space   *keyed.Space[K, A]
 	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
 	scratch *keyed.Space[K, A]
@@ -92,7 +91,7 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	if err != nil {
 		return err
 	}
-	w.clock, w.told = clock, element.NoTime
+	w.clock = clock
 	w.tell() // those after it start anew
 	if err := c.Load(windowState, w.space.Restore()); err != nil {
 		return err
@@ -197,10 +196,6 @@ func (w *windowOp[K, T, A, R]) advance(t int64) error {
 
 // tell passes the clock on, behind what has been emitted.
 func (w *windowOp[K, T, A, R]) tell() {
-	if w.clock <= w.told {
-		return
-	}
-	w.told = w.clock
 	w.emit.Advance(w.clock)
 	w.late.Advance(w.clock)
 }
@@ -225,6 +220,9 @@ func (w *windowOp[K, T, A, R]) fire(t int64) error {
 	slices.Sort(w.due)
 	w.due = slices.Compact(w.due)
 	for _, ws := range w.due {
+		// Before the panes of a window stands the last watermark that does not reach them, also when the clock has jumped
+		// over several windows: those after the operator see the same, however many steps the clock took.
+		w.emit.Advance(satAdd(ws, w.size-2))
 		if err := w.fireWindow(ws); err != nil {
 			return err
 		}
