@@ -86,9 +86,12 @@ type Status struct {
 	// Epoch is the newest that is decided; EpochTime is how long it took.
 	Epoch     uint64
 	EpochTime time.Duration
+	// BarrierPause is the longest time for which a barrier kept the operators of one task from their records, since the
+	// last start. State is written beside the task and is no part of it; waiting for a slower operator is none either.
+	BarrierPause time.Duration
 	// Epochs counts decided epochs, FailedEpochs those given up in this run.
 	Epochs, FailedEpochs int64
-	// Restarts counts the starts from a checkpoint.
+	// Restarts counts the starts after the first. A start that decided no epoch is forgotten when the process ends.
 	Restarts int
 	// Elapsed and InRun are the time and the records read in this run.
 	Elapsed time.Duration

@@ -80,6 +80,9 @@ func nanos(t time.Time) (int64, error) {
 // EventTime gives records the event time that f returns, in any location. Without further options records must come in order
 // within each split: the watermark is the largest event time seen, minus a nanosecond.
 func EventTime[T any](f func(T) time.Time) Timing[T] {
+	if f == nil {
+		return noTiming[T]()
+	}
 	return Timing[T]{operator.TimeSpec[T]{Extract: func(records []T, times []int64) (int, error) {
 		for i := range records {
 			t, err := nanos(f(records[i]))
@@ -94,6 +97,9 @@ func EventTime[T any](f func(T) time.Time) Timing[T] {
 
 // EventNanosRef is EventTime for a time in nanoseconds since 1970 UTC, with the record by pointer.
 func EventNanosRef[T any](f func(*T) int64) Timing[T] {
+	if f == nil {
+		return noTiming[T]()
+	}
 	lo, hi := minTime.Unix()*int64(time.Second), maxTime.Unix()*int64(time.Second)
 	return Timing[T]{operator.TimeSpec[T]{Extract: func(records []T, times []int64) (int, error) {
 		for i := range records {
@@ -105,6 +111,14 @@ func EventNanosRef[T any](f func(*T) int64) Timing[T] {
 		}
 		return 0, nil
 	}}}
+}
+
+// noTiming has an Extract, which never runs, so that those after the source do not complain of missing event times too.
+func noTiming[T any]() Timing[T] {
+	return Timing[T]{operator.TimeSpec[T]{
+		Extract: func([]T, []int64) (int, error) { return 0, nil },
+		Err:     errors.New("EventTime: the function is nil"),
+	}}
 }
 
 // OutOfOrderness says that a record may come up to d after one with a later event time, in the same split: the watermark
@@ -126,8 +140,13 @@ func (j *Job) From[T any](id string, src connect.Source[T], opts ...SourceOption
 	var spec operator.TimeSpec[T]
 	n := &graph.Node{ID: id, Kind: graph.KindSource}
 	for _, o := range opts {
+		if o == nil {
+			n.Errs = append(n.Errs, errors.New("a source option is nil"))
+			continue
+		}
 		spec = o.apply()
 	}
+	n.Errs = append(n.Errs, spec.Err)
 	if len(opts) > 1 {
 		n.Errs = append(n.Errs, errors.New("more than one EventTime: a source has one event time"))
 	}
@@ -140,10 +159,11 @@ func (j *Job) From[T any](id string, src connect.Source[T], opts ...SourceOption
 	if spec.IdleAfter < 0 {
 		n.Errs = append(n.Errs, fmt.Errorf("IdleAfter is %v: it must not be negative", spec.IdleAfter))
 	}
-	if c, ok := src.(connect.Checker); ok {
-		if err := c.Check(); err != nil {
-			n.Errs = append(n.Errs, err)
-		}
+	switch c := src.(type) {
+	case connect.SourceChecker:
+		n.Errs = append(n.Errs, c.CheckSource())
+	case connect.Checker:
+		n.Errs = append(n.Errs, c.Check())
 	}
 	pool := newPool[T](operator.BatchSize)
 	n.Op = &operator.Spec{NewSource: func() operator.Source { return operator.NewSource(src, spec, pool) }}
@@ -161,10 +181,11 @@ func (s Stream[T]) To(id string, sink connect.Sink[T]) {
 		spec.Commit = func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error) {
 			return sink.OpenCommitter(ctx, info)
 		}
-		if c, ok := sink.(connect.Checker); ok {
-			if err := c.Check(); err != nil {
-				n.Errs = append(n.Errs, err)
-			}
+		switch c := sink.(type) {
+		case connect.SinkChecker:
+			n.Errs = append(n.Errs, c.CheckSink())
+		case connect.Checker:
+			n.Errs = append(n.Errs, c.Check())
 		}
 	}
 	n.Op = spec

@@ -33,11 +33,18 @@ func Main(job *Job, cfg Config) {
 	err := cmd.ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+		if shown := (shownError{}); !errors.As(err, &shown) {
+			fmt.Fprintln(os.Stderr, "error:", err)
+		}
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
+
+// shownError is an error that the summary has shown: once is enough.
+type shownError struct{ error }
+
+func (e shownError) Unwrap() error { return e.error }
 
 // mainFlags are the flags of run that are not fields of Config.
 type mainFlags struct {
@@ -125,9 +132,11 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		sum.Outcome, sum.Err = "failed", err
 	}
 	if last.Ended {
-		if ferr := reporter.Finish(sum); ferr != nil && err == nil {
-			err = ferr
+		ferr := reporter.Finish(sum)
+		if ferr == nil && err != nil {
+			return shownError{err}
 		}
+		err = errors.Join(err, ferr)
 	}
 	return err
 }

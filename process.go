@@ -78,6 +78,9 @@ func (k Keyed[K, T]) Process[S, O any](id string, f func(p *Proc[K, S, O], r T) 
 	if len(onTimer) > 1 {
 		n.Errs = append(n.Errs, errors.New("more than one timer function: look at the name of the timer instead"))
 	}
+	if len(onTimer) == 1 && onTimer[0] == nil {
+		n.Errs = append(n.Errs, errors.New("the timer function is nil: leave it out"))
+	}
 	n.Types["state"] = codec.Describe[S]()
 	cfg := operator.ProcessConfig[K, T, S, O]{
 		Key: k.key, KeyCodec: k.codec, State: state, Layout: codec.LayoutOf[S](), Pool: newPool[O](operator.BatchSize),

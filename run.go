@@ -2,6 +2,7 @@ package millrace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,10 +26,7 @@ type PanicError = engine.PanicError
 // When ctx is done, Run takes a last checkpoint, commits it, and returns the cause of ctx: a later run goes on there. When the
 // input has ended, all windows fire, the last epoch is committed, and Run returns nil; running such a job again does nothing.
 func Run(ctx context.Context, job *Job, cfg Config) error {
-	if err := job.Validate(); err != nil {
-		return err
-	}
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(job.Validate(), cfg.Validate()); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
@@ -48,7 +46,7 @@ func status(e engine.Status) Status {
 	s := Status{
 		In: e.In, Out: e.Out, Late: e.Late, LateWindows: e.LateWindows, Filtered: e.Filtered,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
-		Epoch: e.Epoch, EpochTime: e.EpochTime, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
+		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
 		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, InputEnded: e.Watermark == element.EndTime,
 	}
 	if e.Watermark > element.NoTime && e.Watermark < element.EndTime && e.In > 0 {

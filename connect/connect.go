@@ -139,6 +139,20 @@ type Checker interface {
 	Check() error
 }
 
+// SourceChecker is a Checker for values that can be a source or a sink: it finds the mistakes of a source. It is asked
+// instead of Checker.
+type SourceChecker interface {
+	// CheckSource returns all mistakes, joined.
+	CheckSource() error
+}
+
+// SinkChecker is a Checker for values that can be a source or a sink: it finds the mistakes of a sink. It is asked
+// instead of Checker.
+type SinkChecker interface {
+	// CheckSink returns all mistakes, joined.
+	CheckSink() error
+}
+
 // RecordError is a record that could not be read or used, and where it stands.
 type RecordError struct {
 	// Where is the place: file and line, and column where known.

@@ -24,7 +24,7 @@ const ownerFile = ".mr-owner"
 // that belongs to another sink, or that holds parts although the job starts without a checkpoint. Parts of epochs after the
 // restored one are given hidden names that begin with .withdrawn- and are noted.
 func (f Files[T]) OpenCommitter(ctx context.Context, info connect.SinkInfo) (connect.Committer, error) {
-	if err := f.checkSink(); err != nil {
+	if err := f.CheckSink(); err != nil {
 		return nil, err
 	}
 	return &committer{env: env.From(ctx), dir: filepath.Clean(f.path), info: info}, nil

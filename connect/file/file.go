@@ -179,8 +179,14 @@ func (f Files[T]) MaxLine(n int) Files[T] {
 // DiscoverEvery returns the interval given to Follow, or 0.
 func (f Files[T]) DiscoverEvery() time.Duration { return f.follow }
 
-// Check returns what is wrong with the options or with T.
+// Check returns what is wrong with the options or with T, for reading and for writing.
 func (f Files[T]) Check() error {
+	_, err := f.newEncoder()
+	return errors.Join(f.checkReading(), err)
+}
+
+// checkOptions returns what is wrong for source and sink alike.
+func (f Files[T]) checkOptions() error {
 	errs := append([]error(nil), f.mistakes...)
 	if f.path == "" {
 		errs = append(errs, errors.New("file: the path is empty: name a file, a directory or a pattern"))
@@ -188,13 +194,21 @@ func (f Files[T]) Check() error {
 	if _, err := fixedPrefix(f.path); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := f.newDecoder(); err != nil {
-		errs = append(errs, err)
-	}
-	if _, err := f.newEncoder(); err != nil {
-		errs = append(errs, err)
-	}
 	return errors.Join(errs...)
+}
+
+func (f Files[T]) checkReading() error {
+	_, err := f.newDecoder()
+	return errors.Join(f.checkOptions(), err)
+}
+
+// CheckSource returns what is wrong with the options, or with T, of a source.
+func (f Files[T]) CheckSource() error {
+	err := f.checkReading()
+	if f.compress != plain || f.rollBytes != 0 {
+		err = errors.Join(err, fmt.Errorf("file: %s: Gzip, Zstd and RollBytes are for sinks: a source finds compression by itself", f.path))
+	}
+	return err
 }
 
 func (f Files[T]) mistake(text string, args ...any) Files[T] {

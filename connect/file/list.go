@@ -19,11 +19,8 @@ import (
 // directory. In a directory, also in one that the pattern matches, all regular files count but those whose name begins
 // with a dot or an underscore, and directories are not entered.
 func (f Files[T]) Splits(ctx context.Context) ([]connect.Split, error) {
-	if err := f.Check(); err != nil {
+	if err := f.CheckSource(); err != nil {
 		return nil, err
-	}
-	if f.compress != plain || f.rollBytes != 0 {
-		return nil, fmt.Errorf("file: %s: Gzip, Zstd and RollBytes are for sinks: a source finds compression by itself", f.path)
 	}
 	l := lister{fs: env.From(ctx).FS, follow: f.follow > 0}
 	prefix, err := l.list(f.path)
@@ -79,8 +76,10 @@ func (l *lister) prefix(pattern string) (string, error) {
 	if err != nil || hasMeta(pattern) {
 		return fixed, err
 	}
-	if info, err := l.fs.Stat(fixed); err == nil && info.IsDir() {
-		return fixed, nil
+	// An error must not pass for "no directory": the ids of all splits would change.
+	dir, err := l.isDir(fixed)
+	if err != nil || dir {
+		return fixed, err
 	}
 	return filepath.Dir(fixed), nil
 }
@@ -117,9 +116,16 @@ func (l *lister) match(prefix, dir string, elements []string) error {
 		if err != nil {
 			return fmt.Errorf("file: pattern element %s: %w", elements[0], err)
 		}
-		path := filepath.Join(dir, e.Name())
-		if !ok || (len(elements) > 1 && !l.isDir(path)) {
+		if !ok {
 			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if len(elements) > 1 {
+			if below, err := l.isDir(path); err != nil {
+				return err
+			} else if !below {
+				continue
+			}
 		}
 		if err := l.match(prefix, path, elements[1:]); err != nil {
 			return err
@@ -128,9 +134,16 @@ func (l *lister) match(prefix, dir string, elements []string) error {
 	return nil
 }
 
-func (l *lister) isDir(path string) bool {
+// isDir is false, without an error, for what does not exist.
+func (l *lister) isDir(path string) (bool, error) {
 	info, err := l.fs.Stat(path)
-	return err == nil && info.IsDir()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("file: %w", err)
+	}
+	return info.IsDir(), nil
 }
 
 // add adds a file, or the files of a directory.

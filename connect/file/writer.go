@@ -28,7 +28,7 @@ func (f Files[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 // OpenWriter returns the writer of one subtask.
 func (f Files[T]) OpenWriter(ctx context.Context, info connect.SinkInfo) (connect.Writer[T], error) {
-	if err := f.checkSink(); err != nil {
+	if err := f.CheckSink(); err != nil {
 		return nil, err
 	}
 	enc, err := f.newEncoder()
@@ -43,9 +43,10 @@ func (f Files[T]) OpenWriter(ctx context.Context, info connect.SinkInfo) (connec
 	return w, nil
 }
 
-// checkSink returns what is wrong with f as a sink.
-func (f Files[T]) checkSink() error {
-	errs := []error{f.Check()}
+// CheckSink returns what is wrong with the options, or with T, of a sink.
+func (f Files[T]) CheckSink() error {
+	_, err := f.newEncoder()
+	errs := []error{f.checkOptions(), err}
 	if f.follow != 0 {
 		errs = append(errs, fmt.Errorf("file: %s: Follow is for sources", f.path))
 	}

@@ -192,6 +192,10 @@ func (r *Reporter) Finish(s Summary) error {
 }
 
 func (r *Reporter) logSummary(s Summary) {
+	if s.nothing() {
+		r.cfg.Log.Error("job failed", "job", s.Job, "error", s.Err.Error())
+		return
+	}
 	attrs := []any{
 		"job", s.Job, "in", s.In, "out", s.Out, "late", s.Late, "filtered", s.Filtered, "epochs", s.Epochs,
 		"restarts", s.Restarts, "duration", s.Duration.Round(time.Millisecond).String(),

@@ -28,9 +28,15 @@ func newLine(w io.Writer) *pb.ProgressBar {
 	return line.SetWriter(w)
 }
 
+// echo is what a terminal shows of Ctrl-C, behind the line. If it went on to the next line, the first could not be taken away.
+const echo = "^C"
+
 // draw shows p in one line of fewer than width columns: a full line would make some terminals scroll.
 func draw(line *pb.ProgressBar, p Progress, perSecond float64, width int) {
 	room := width - 1
+	if room > 4*len(echo) {
+		room -= len(echo)
+	}
 	if room < 1 {
 		return
 	}
@@ -134,8 +140,11 @@ func short(d time.Duration) string {
 		return d.Round(100 * time.Millisecond).String()
 	}
 	text := d.Truncate(time.Second).String() // 1h30m0s
+	if whole, ok := strings.CutSuffix(text, "h0m0s"); ok {
+		return whole + "h"
+	}
 	if whole, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = whole + "m"
+		return whole + "m"
 	}
 	return text
 }
@@ -151,6 +160,11 @@ func count(n int64) string {
 	return sign + digits
 }
 
+// nothing reports whether the run failed before it did anything: then there is nothing to count.
+func (s Summary) nothing() bool {
+	return s.Err != nil && s.In == 0 && s.Processed == 0 && s.Epochs == 0
+}
+
 // String returns the summary as a block of lines.
 func (s Summary) String() string {
 	var b strings.Builder
@@ -159,6 +173,9 @@ func (s Summary) String() string {
 		outcome = "failed: " + Printable(s.Err.Error())
 	}
 	fmt.Fprintf(&b, "%s %s\n", Printable(s.Job), outcome)
+	if s.nothing() {
+		return b.String()
+	}
 	for _, row := range []struct{ name, value string }{
 		{"in", count(s.In)},
 		{"out", count(s.Out)},

@@ -115,6 +115,7 @@ func (a *attempt) restore() error {
 	a.carry = map[string][][]byte{}
 	a.acks = map[int]*cut{}
 	if m == nil {
+		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
 	}
 	a.manifest, a.base = m, m.Epoch
@@ -168,7 +169,7 @@ func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
 	var errs []error
 	for role, was := range old.Types {
 		if is := n.Types[role]; is != was {
-			errs = append(errs, fmt.Errorf("operator %q (%s): %s was %q in the checkpoint and is %q now", n.ID, n.Where(), role, was, is))
+			errs = append(errs, fmt.Errorf("operator %q (%s): %s was %q in the checkpoint and is %q now: bring the old one back, or start anew in another directory", n.ID, n.Where(), role, was, is))
 		}
 	}
 	slices.SortFunc(errs, func(x, y error) int { return cmp.Compare(x.Error(), y.Error()) })

@@ -189,8 +189,12 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	}
 	t.inbox = exchange.NewInbox(edges)
 	t.clocks = progress.NewCombiner(len(edges))
+	before := a.base // the last barrier that was passed: that of the restored epoch comes again, see begin
+	if before > 0 {
+		before--
+	}
 	var err error
-	t.align, err = epoch.NewAlignment(len(edges), a.base)
+	t.align, err = epoch.NewAlignment(len(edges), before)
 	return err
 }
 
@@ -208,5 +212,7 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	if f, ok := r.(operator.Flusher); ok {
 		t.flush = append(t.flush, f)
 	}
-	return r
+	// The key function belongs to the operator behind the exchange.
+	t.exits = append(t.exits, a.cfg.Graph.Nodes[e.To])
+	return &guard{r, t, len(t.ops) + len(t.exits) - 1}
 }

@@ -60,9 +60,11 @@ type Status struct {
 	// Epoch is the last decided epoch and EpochTime how long it took from trigger to commit.
 	Epoch     uint64
 	EpochTime time.Duration
+	// BarrierPause is the longest time that the operators of one task have taken to freeze their state since the last start.
+	BarrierPause time.Duration
 	// Epochs counts those decided since the job's first start, Failed those that were given up in this run.
 	Epochs, Failed int64
-	// Restarts counts starts from a checkpoint since the job's first start.
+	// Restarts counts the starts after the job's first.
 	Restarts int
 	// Elapsed is the time of this run.
 	Elapsed time.Duration

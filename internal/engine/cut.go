@@ -64,7 +64,7 @@ func (a *attempt) writeAll(t *taskRun) {
 }
 
 func (a *attempt) writeOne(c *cut) {
-	c.stateErr = a.writeState(c)
+	c.stateErr = protect(func() error { return a.writeState(c) })
 	for i := range c.pieces {
 		p := &c.pieces[i]
 		for _, f := range p.Frozen {
@@ -73,14 +73,16 @@ func (a *attempt) writeOne(c *cut) {
 		if p.Finish == nil {
 			continue
 		}
-		b, err := p.Finish(c.task.ctx)
+		err := protect(func() (err error) {
+			p.committable, err = p.Finish(c.task.ctx)
+			return err
+		})
 		if err != nil {
 			c.sinkErr = errors.Join(c.sinkErr, &OperatorError{
 				Job: a.cfg.Job, Operator: p.node.ID, Subtask: c.task.subtask, File: p.node.File, Line: p.node.Line,
 				Err: fmt.Errorf("prepare epoch %d: %w", c.barrier.Epoch, err),
 			})
 		}
-		p.committable = b
 	}
 }
 

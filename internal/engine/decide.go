@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/epoch"
+	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
@@ -96,15 +98,15 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 	return m, snapshot.Extend(a.manifest, m, files)
 }
 
-// restarts counts the starts from a checkpoint since the job's first start.
+// restarts counts the starts after the job's first one. Those of other processes that decided nothing have left no trace.
 func (a *attempt) restarts() int {
 	switch {
 	case a.manifest == nil:
-		return 0
+		return a.starts - 1
 	case a.progressed:
 		return a.manifest.Restarts
 	}
-	return a.manifest.Restarts + 1
+	return a.manifest.Restarts + a.starts
 }
 
 func (a *attempt) published(p *publication, err error) {
@@ -145,7 +147,8 @@ func (a *attempt) commitNow(m *snapshot.Manifest) error {
 			continue
 		}
 		// The epoch is decided: neither the end of the attempt nor a stop may cut the commit short.
-		if err := c.Commit(context.Background(), m.Epoch, st.Committables); err != nil {
+		err := protect(func() error { return c.Commit(context.Background(), m.Epoch, st.Committables) })
+		if err != nil {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}
 		if err := a.env.Hit("commit.between"); err != nil {
@@ -173,6 +176,7 @@ func (a *attempt) status() Status {
 	first := true
 	byID := map[string]int{}
 	for _, t := range a.tasks {
+		s.BarrierPause = max(s.BarrierPause, time.Duration(t.pause.Load()))
 		for _, o := range t.ops {
 			c, id := o.counters, o.node.ID
 			i, ok := byID[id]
@@ -213,7 +217,10 @@ func (a *attempt) status() Status {
 func (a *attempt) summary() Summary {
 	s := Summary{Status: a.status(), Finished: a.outcome == epoch.Finished}
 	if len(a.tasks) == 0 && a.manifest != nil {
-		// A job that had finished before: its totals are in the checkpoint.
+		// A job that had finished before, or that failed before its tasks were made: its totals are in the checkpoint.
+		if a.manifest.Finished {
+			s.Watermark = element.EndTime
+		}
 		for i := range a.manifest.Operators {
 			o := &a.manifest.Operators[i]
 			c := o.Counters
@@ -224,6 +231,7 @@ func (a *attempt) summary() Summary {
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]
+				a.addProgress(&s.Status, o)
 			case "sink":
 				s.Out += c["out"]
 			}
@@ -231,4 +239,18 @@ func (a *attempt) summary() Summary {
 		s.Restarts = a.manifest.Restarts
 	}
 	return s
+}
+
+// addProgress adds what the checkpoint says about the splits of a source.
+func (a *attempt) addProgress(s *Status, o *snapshot.OperatorState) {
+	bytes, newest, ok, err := operator.OldProgress(o.Subtasks)
+	if err != nil {
+		a.cfg.Log.Warn("the summary lacks the progress of a source", "source", o.ID, "error", err)
+		return
+	}
+	s.BytesRead += bytes
+	s.BytesTotal += bytes
+	if ok && (newest > s.Newest || s.Newest == 0) {
+		s.Newest = newest
+	}
 }

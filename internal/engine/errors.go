@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/millrace-stream/millrace/connect"
@@ -46,6 +47,16 @@ func (e *OperatorError) Retryable() bool { return errors.Is(e.Err, connect.ErrRe
 type PanicError struct {
 	Value any
 	Stack []byte
+}
+
+// protect turns a panic of f into its error.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // Error gives the value and the stack.

@@ -46,6 +46,8 @@ type runner struct {
 	inRun int64
 	// failedEpochs counts those that earlier attempts gave up.
 	failedEpochs int64
+	// starts counts the attempts since the last decided epoch, the running one included.
+	starts int
 	// resumed says that this run went on from a checkpoint.
 	resumed bool
 }
@@ -53,12 +55,16 @@ type runner struct {
 func (r *runner) run(ctx context.Context) (Summary, error) {
 	restarts, damaged := 0, uint64(0)
 	for {
+		r.starts++
 		a := &attempt{runner: r, mail: newMailbox(r.env.Sched.NewEvent()), group: task.NewGroup(r.env.Sched)}
 		sum, err := a.run(ctx)
 		if err == nil {
 			return sum, nil
 		}
 		r.inRun, r.failedEpochs = sum.InRun, sum.Failed
+		if a.progressed {
+			r.starts = 0
+		}
 		switch {
 		case ctx.Err() != nil:
 			return sum, err
@@ -66,7 +72,7 @@ func (r *runner) run(ctx context.Context) (Summary, error) {
 			// The damage was found while reading state. The store knows of it now and offers the checkpoint before.
 			damaged = a.restored()
 			r.cfg.Log.Error("checkpoint is damaged, going back to the one before", "epoch", damaged, "error", err)
-		case errors.Is(err, connect.ErrRetry):
+		case errors.Is(err, connect.ErrRetry) && r.cfg.Restarts > 0:
 			if a.progressed {
 				restarts = 0
 			}

@@ -138,7 +138,11 @@ func (l *lister) poll(ctx context.Context) {
 		}
 		s.busy = true
 		l.group.Go("list "+l.cfg.Graph.Nodes[s.node].ID, func() {
-			splits, err := s.op.List(ctx)
+			var splits []connect.Split
+			err := protect(func() (err error) {
+				splits, err = s.op.List(ctx)
+				return err
+			})
 			l.mail.post(mail{listed: &listing{node: i, splits: splits}, err: err})
 		})
 	}

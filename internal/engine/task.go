@@ -38,6 +38,7 @@ type taskRun struct {
 	ev      task.Event
 
 	ops     []*instance
+	exits   []*graph.Node // the operators behind keyed exchanges, whose key functions run here
 	source  operator.Source
 	inbox   *exchange.Inbox
 	heads   []operator.Receiver // by input
@@ -45,8 +46,10 @@ type taskRun struct {
 	align   *epoch.Alignment
 	edges   []*exchange.Edge // all edges out
 	flush   []operator.Flusher
-	at      int // the operator that runs, for errors
+	at      int // the operator that runs, for errors: an index of ops, or behind them of exits
 	lastOut time.Time
+	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
+	pause atomic.Int64
 
 	// unsaved counts records read since the last barrier; asked says that an epoch has been asked for because of it.
 	unsaved int64
@@ -166,7 +169,28 @@ func (t *taskRun) open() error {
 	if err := t.source.Assign(splits); err != nil {
 		return err
 	}
-	return t.source.Start()
+	if err := t.source.Start(); err != nil {
+		return err
+	}
+	return t.begin(element.Barrier{Epoch: t.attempt.base})
+}
+
+// begin sends the barrier of the restored epoch on. It stands behind the restored watermarks: a task that has it from all
+// inputs knows what it knew at the checkpoint, and takes no record before. Else records of one input would be judged
+// without the watermark of another, and be late or not by chance. After a first start there is nothing to know.
+func (t *taskRun) begin(b element.Barrier) error {
+	if b.Epoch == 0 {
+		return nil
+	}
+	if err := t.flushAll(); err != nil {
+		return err
+	}
+	for _, e := range t.edges {
+		if err := e.Push(element.Element{Kind: element.KindBarrier, Barrier: b}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *taskRun) now() time.Time { return t.attempt.env.Sched.Now() }
@@ -390,8 +414,11 @@ func (t *taskRun) take(input int, el element.Element) error {
 			return err
 		}
 		t.follow()
-		if !aligned {
+		switch {
+		case !aligned:
 			return nil
+		case el.Barrier.Epoch == t.attempt.base:
+			return t.begin(el.Barrier)
 		}
 		return t.cut(el.Barrier)
 	}
@@ -444,6 +471,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 	for t.cutting != nil { // an epoch that was given up; its sinks' output is still wanted
 		t.stepCut()
 	}
+	start := t.now()
 	c := &cut{barrier: b, task: t}
 	for i, o := range t.ops {
 		t.at = i
@@ -454,6 +482,10 @@ func (t *taskRun) cut(b element.Barrier) error {
 		counters := map[string]int64{}
 		o.counters.Add(counters)
 		c.pieces = append(c.pieces, cutPiece{node: o.node, Cut: piece, counters: counters})
+	}
+	// Passing the barrier on is not part of the pause: there the task waits for those after it, as with any batch.
+	if d := int64(t.now().Sub(start)); d > t.pause.Load() {
+		t.pause.Store(d)
 	}
 	if err := t.flushAll(); err != nil {
 		return err
@@ -486,14 +518,24 @@ func (t *taskRun) stepCut() {
 	t.attempt.write(c)
 }
 
+// running returns the operator that runs, or nil.
+func (t *taskRun) running() *graph.Node {
+	switch behind := t.at - len(t.ops); {
+	case t.at < 0 || behind >= len(t.exits):
+		return nil
+	case behind >= 0:
+		return t.exits[behind]
+	}
+	return t.ops[t.at].node
+}
+
 func (t *taskRun) operatorError(err error) error {
 	var oe *OperatorError
 	if errors.As(err, &oe) {
 		return err
 	}
 	e := &OperatorError{Job: t.attempt.cfg.Job, Subtask: t.subtask, Err: err}
-	if t.at >= 0 && t.at < len(t.ops) {
-		n := t.ops[t.at].node
+	if n := t.running(); n != nil {
 		e.Operator = n.ID
 		e.File, e.Line = n.File, n.Line
 	}

@@ -80,6 +80,9 @@ func (e *Edge) Push(el element.Element) error {
 		}
 		e.producer.Event.Wait(task.Forever)
 		if e.tryPush(el) {
+			// The task has one event for all that it waits for: these waits may have used up the wake-up of an input or of a
+			// command. Its next wait returns at once, so it looks at everything again before it rests.
+			e.producer.Event.Set()
 			return nil
 		}
 	}

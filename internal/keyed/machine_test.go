@@ -266,6 +266,17 @@ func (m *machine[K, V]) check(t *rapid.T, in *machine[K, V], want map[place[K]]i
 				}
 				got[place[K]{span, *r.Key}] = m.get(r.Value)
 			}
+			at := 0
+			err := p.EachSorted(func(k *K, v *V) error {
+				if at >= len(refs) || refs[at].Key != k || refs[at].Value != v {
+					t.Fatalf("EachSorted and Sorted differ at %d", at)
+				}
+				at++
+				return nil
+			})
+			if err != nil || at != len(refs) {
+				t.Fatalf("EachSorted called for %d of %d: %v", at, len(refs), err)
+			}
 			p.Each(func(k *K, v *V, _ uint64) bool { n--; return true })
 		}
 		if n != 0 {

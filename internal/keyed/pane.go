@@ -106,6 +106,25 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 	return &free.value
 }
 
+// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
+func (p *Pane[K, V]) Far() bool {
+	var z slot[K, V]
+	return p.count*int(unsafe.Sizeof(z)) > farBytes
+}
+
+// farBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
+const farBytes = 512 << 10
+
+// Touch reads where the entry of a hash is likely to be, so that an Upsert soon after does not wait for the memory. What it returns
+// is of use only to keep the compiler from leaving out the read.
+func (p *Pane[K, V]) Touch(hash uint64) uint64 {
+	h := &p.heads[p.index(hash)]
+	if h.base == nil {
+		return 0
+	}
+	return slotAt[K, V](h.base, h.mask, hash).meta
+}
+
 // find returns the slot of a key, or nil.
 func (p *Pane[K, V]) find(g int, k *K, hash uint64) *slot[K, V] {
 	h := &p.heads[g]
@@ -185,6 +204,42 @@ type Ref[K comparable, V any] struct {
 	Key   *K
 	Value *V
 	Hash  uint64
+}
+
+// ahead is how many entries EachSorted asks the memory for at once. In the order of keys, neighbours are far apart in the tables:
+// one after the other, each would be waited for.
+const ahead = 32
+
+// EachSorted calls fn for all entries in the order of their encoded keys, until it returns an error, which it returns. fn must
+// not call the Space in a way that changes it.
+func (p *Pane[K, V]) EachSorted(fn func(k *K, v *V) error) error {
+	sc := p.space.pool.takeScratch()
+	defer p.space.pool.giveScratch(sc)
+	sc.begin(p.space.cfg.Key)
+	defer sc.end()
+	for g := range p.tables {
+		t := &p.tables[g]
+		if t.count > 0 {
+			sc.add(t.slots, nil)
+		}
+	}
+	sc.sort()
+	var next [ahead]*slot[K, V]
+	for items := sc.items; len(items) > 0; {
+		n := min(ahead, len(items))
+		for i, it := range items[:n] {
+			sl := &sc.tables[it.table][it.slot]
+			next[i] = sl
+			sc.touched |= sl.meta
+		}
+		for _, sl := range next[:n] {
+			if err := fn(&sl.key, &sl.value); err != nil {
+				return err
+			}
+		}
+		items = items[n:]
+	}
+	return nil
 }
 
 // Sorted appends all entries to dst in the order of their encoded keys. Like pointers to values, they are valid until the Space

@@ -25,6 +25,8 @@ type scratch[K comparable, V any] struct {
 	gone   []deleted[K]
 	kbuf   []byte
 	vbuf   []byte
+	// touched keeps the compiler from leaving out the reads that only bring entries closer.
+	touched uint64
 }
 
 // begin starts a new list of entries.
@@ -76,15 +78,10 @@ func (sc *scratch[K, V]) at(it item) *K { return &sc.tables[it.table][it.slot].k
 
 // sort brings items into the order of encoded keys.
 func (sc *scratch[K, V]) sort() {
-	const few = 192 // below, counting costs more than comparing
-	if len(sc.items) < few {
-		slices.SortFunc(sc.items, func(a, b item) int { return cmp.Compare(a.order, b.order) })
-	} else {
-		if cap(sc.spare) < len(sc.items) {
-			sc.spare = make([]item, cap(sc.items))
-		}
-		sc.items, sc.spare = radix(sc.items, sc.spare[:len(sc.items)])
+	if cap(sc.spare) < len(sc.items) {
+		sc.spare = make([]item, cap(sc.items))
 	}
+	sortItems(sc.items, sc.spare[:len(sc.items)])
 	if sc.key.Uint != nil {
 		return
 	}
@@ -100,9 +97,17 @@ func (sc *scratch[K, V]) sort() {
 	}
 }
 
-// radix sorts by order, byte by byte from the lowest, leaving out bytes in which all items agree. It returns the sorted slice and
-// the other one.
-func radix(items, spare []item) (sorted, other []item) {
+// few items are sorted by comparing: counting bytes costs more.
+const few = 192
+
+// sortItems sorts items by order; spare is of the same length. It counts bytes, which for a million items costs a pass over memory for each:
+// so it begins with the upper bytes in which the items differ, as many as make equal ones rare, and then sorts the runs that still are equal
+// by themselves, in the cache.
+func sortItems(items, spare []item) {
+	if len(items) < few {
+		slices.SortFunc(items, byOrder)
+		return
+	}
 	var counts [8][256]uint32
 	for i := range items {
 		o := items[i].order
@@ -110,22 +115,60 @@ func radix(items, spare []item) (sorted, other []item) {
 			counts[b][byte(o>>(8*b))]++
 		}
 	}
-	for b := range counts {
-		c := &counts[b]
-		if c[byte(items[0].order>>(8*b))] == uint32(len(items)) {
-			continue
+	// low is the lowest byte of the passes: from there up, the bytes that differ tell apart 16 times the number of items.
+	low, told := len(counts), 1
+	for low > 0 && told < 16*len(items) {
+		low--
+		if differ(&counts[low], items[0].order, low, len(items)) {
+			told *= 256
 		}
-		sum := uint32(0)
-		for i, n := range c {
-			c[i] = sum
-			sum += n
-		}
-		for i := range items {
-			d := byte(items[i].order >> (8 * b))
-			spare[c[d]] = items[i]
-			c[d]++
-		}
-		items, spare = spare, items
 	}
-	return items, spare
+	from, to := items, spare
+	for b := low; b < len(counts); b++ {
+		if differ(&counts[b], from[0].order, b, len(items)) {
+			scatter(from, to, &counts[b], b)
+			from, to = to, from
+		}
+	}
+	if &from[0] != &items[0] {
+		copy(items, from)
+	}
+	if low > 0 {
+		sortRuns(items, spare, 8*low)
+	}
+}
+
+func byOrder(a, b item) int { return cmp.Compare(a.order, b.order) }
+
+// differ reports whether not all n items have the byte b of order.
+func differ(counts *[256]uint32, order uint64, b, n int) bool {
+	return counts[byte(order>>(8*b))] != uint32(n)
+}
+
+// scatter sorts from into to by byte b, stable. counts becomes the ends of the bytes.
+func scatter(from, to []item, counts *[256]uint32, b int) {
+	sum := uint32(0)
+	for i, n := range counts {
+		counts[i] = sum
+		sum += n
+	}
+	for i := range from {
+		d := byte(from[i].order >> (8 * b))
+		to[counts[d]] = from[i]
+		counts[d]++
+	}
+}
+
+// sortRuns sorts the runs of items whose orders are equal but for the lower bits.
+func sortRuns(items, spare []item, bits int) {
+	for i := 0; i < len(items); {
+		j := i + 1
+		for j < len(items) && items[j].order>>bits == items[i].order>>bits {
+			j++
+		}
+		if j-i > 1 {
+			sortItems(items[i:j], spare[i:j])
+		}
+		i = j
+	}
 }

@@ -1,6 +1,7 @@
 package keyed
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -345,5 +346,17 @@ func TestFrozenRefusesWrongUse(t *testing.T) {
 	}
 	if err := df.WriteTo(&memFile{}); err != nil || df.Entries() != 1 {
 		t.Error(err, df.Entries())
+	}
+}
+
+func TestEachSortedStopsAtTheFirstError(t *testing.T) {
+	s := newPairs(8, 0, 8)
+	for k := range uint64(100) {
+		put(s, 0, k, 1)
+	}
+	stop := errors.New("stop")
+	calls := 0
+	if err := s.Ensure(0).EachSorted(func(*uint64, *pair) error { calls++; return stop }); err != stop || calls != 1 {
+		t.Fatalf("%d calls, error %v", calls, err)
 	}
 }

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"slices"
+
 	"github.com/millrace-stream/millrace/codec"
 	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/keyed"
@@ -27,6 +29,8 @@ type Partition[K comparable, T any] struct {
 	// wm is the watermark of the stream here.
 	wm   int64
 	held bool
+	// current is the key of the record at hand; a local one would be allocated for each record.
+	current K
 	// idle says that the targets have been told so. When something comes again all must hear of it, not only the one that
 	// gets it: the others would go on without waiting for this input.
 	idle bool
@@ -35,6 +39,12 @@ type Partition[K comparable, T any] struct {
 type target[T any] struct {
 	to  Sender
 	cur *element.Of[T]
+	// records, times and hashes are the slices of cur at full length, n of whose slots are filled: writing to a slot costs
+	// less than appending to three slices.
+	records []T
+	times   []int64
+	hashes  []uint64
+	n       int
 	// wm is the watermark that the target knows after its last record and step.
 	wm int64
 	// idle says that the target takes this input for idle.
@@ -49,38 +59,48 @@ func NewPartition[K comparable, T any](key func(*T) K, kc *codec.Key[K], pool *e
 		p.owner[g] = int32(keyed.Owner(g, len(to), groups))
 	}
 	for _, s := range to {
-		p.targets = append(p.targets, target[T]{to: s, cur: pool.Get(), wm: element.NoTime})
+		p.targets = append(p.targets, target[T]{to: s, wm: element.NoTime})
+		p.open(&p.targets[len(p.targets)-1])
 	}
 	return p
+}
+
+// open gives the target an empty batch.
+func (p *Partition[K, T]) open(t *target[T]) {
+	size := p.pool.Capacity()
+	t.cur = p.pool.Get()
+	// Batches swap their slices of times with those of other pools.
+	t.cur.Times, t.cur.Hashes = slices.Grow(t.cur.Times, size), slices.Grow(t.cur.Hashes, size)
+	t.records, t.times, t.hashes, t.n = t.cur.Records[:size], t.cur.Times[:size], t.cur.Hashes[:size], 0
 }
 
 // Process copies each record to the batch of its target.
 func (p *Partition[K, T]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	step := 0
-	limit := p.pool.Capacity()
-	canon, hash := p.codec.Canon, p.codec.Hash
+	canon, hash, k := p.codec.Canon, p.codec.Hash, &p.current
 	for i := range in.Records {
 		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
 			p.wm = in.Steps[step].Time
 			step++
 		}
 		r := &in.Records[i]
-		k := p.key(r)
+		*k = p.key(r)
 		if canon != nil {
-			canon(&k)
+			canon(k)
 		}
-		h := hash(&k)
+		h := hash(k)
 		t := &p.targets[p.owner[keyed.Group(h, p.groups)]]
-		cur := t.cur
+		n := t.n
 		if t.wm != p.wm {
-			cur.Advance(len(cur.Records), p.wm)
+			t.cur.Advance(n, p.wm)
 			t.wm = p.wm
 		}
-		cur.Records = append(cur.Records, *r)
-		cur.Times = append(cur.Times, in.Times[i])
-		cur.Hashes = append(cur.Hashes, h)
-		if len(cur.Records) >= limit {
+		t.records[n] = *r
+		t.times[n] = in.Times[i]
+		t.hashes[n] = h
+		t.n = n + 1
+		if t.n == len(t.records) {
 			if err := p.send(t); err != nil {
 				in.Free()
 				return err
@@ -97,7 +117,8 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 
 func (p *Partition[K, T]) send(t *target[T]) error {
 	full := t.cur
-	t.cur = p.pool.Get()
+	full.Records, full.Times, full.Hashes = t.records[:t.n], t.times[:t.n], t.hashes[:t.n]
+	p.open(t)
 	t.idle = false
 	return t.to.Push(element.Element{Kind: element.KindBatch, Batch: full})
 }
@@ -118,9 +139,9 @@ func (p *Partition[K, T]) Flush() (bool, error) {
 	sent := false
 	for i := range p.targets {
 		t := &p.targets[i]
-		if len(t.cur.Records) > 0 {
+		if t.n > 0 {
 			if t.wm != p.wm {
-				t.cur.Advance(len(t.cur.Records), p.wm)
+				t.cur.Advance(t.n, p.wm)
 				t.wm = p.wm
 			}
 			if err := p.send(t); err != nil {

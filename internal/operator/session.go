@@ -58,6 +58,8 @@ type sessionOp[K comparable, T, A, R any] struct {
 	queue wakeups[K]
 	due   []dueSession[K, A]
 	open  int64
+	// key is the key of the record at hand; a local one would be allocated for each record.
+	key K
 }
 
 type dueSession[K comparable, A any] struct {
@@ -188,17 +190,18 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 			return recordError(err, t)
 		}
 	}
-	k := s.Key(r)
+	k := &s.key
+	*k = s.Key(r)
 	if s.KeyCodec.Canon != nil {
-		s.KeyCodec.Canon(&k)
+		s.KeyCodec.Canon(k)
 	}
 	var h uint64
 	if len(in.Hashes) > 0 {
 		h = in.Hashes[i]
 	} else {
-		h = s.KeyCodec.Hash(&k)
+		h = s.KeyCodec.Hash(k)
 	}
-	v := s.pane.Update(&k, h)
+	v := s.pane.Update(k, h)
 	lo, hi := 0, 0
 	if v != nil {
 		lo, hi = s.touching(v, t)
@@ -213,18 +216,18 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 		return s.late.Emit(r, t)
 	}
 	if v == nil {
-		v, _ = s.pane.Upsert(&k, h)
+		v, _ = s.pane.Upsert(k, h)
 	}
 	x := s.merge(v, lo, hi, t)
 	s.Agg.Add(&x.Acc, r)
 	if satAdd(s.end(x), -1) <= s.clock {
 		// It has ended and takes records only because of the allowed lateness: emit it again.
-		if err := s.put(&k, x, window.Late); err != nil {
+		if err := s.put(k, x, window.Late); err != nil {
 			return err
 		}
 		x.Revision++
 	}
-	s.queueUp(k, h, v)
+	s.queueUp(*k, h, v)
 	return nil
 }
 

@@ -44,17 +44,19 @@ type windowOp[K comparable, T, A, R any] struct {
 
 	c       *Context
 	clock   int64
+	told    int64 // the clock as those after the operator know it
 	space   *keyed.Space[K, A]
 	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
 	scratch *keyed.Space[K, A]
 	emit    *Emitter[window.Pane[K, R]]
 	late    *Emitter[T]
 
-	slices  []*slice[K, A] // open ones, by start
-	current *slice[K, A]
+	slices []*slice[K, A] // open ones, by start
+	// current and other are the slices of the last records; disorder makes records go to and fro between two.
+	current, other *slice[K, A]
 	// wake is the first watermark that has work to do: something fires or expires.
 	wake int64
-	refs []keyed.Ref[K, A]
+	next lookups[K, A]
 	due  []int64
 }
 
@@ -90,11 +92,8 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	if err != nil {
 		return err
 	}
-	w.clock = clock
-	if clock > element.NoTime { // tell those after it, who start anew
-		w.emit.Advance(clock)
-		w.late.Advance(clock)
-	}
+	w.clock, w.told = clock, element.NoTime
+	w.tell() // those after it start anew
 	if err := c.Load(windowState, w.space.Restore()); err != nil {
 		return err
 	}
@@ -143,19 +142,7 @@ func (w *windowOp[K, T, A, R]) Input(int) Receiver { return w }
 func (w *windowOp[K, T, A, R]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	w.c.Counters.In.Add(int64(len(in.Records)))
-	from := 0
-	for _, s := range in.Steps {
-		if err := w.add(in, from, int(s.At)); err != nil {
-			in.Free()
-			return err
-		}
-		from = int(s.At)
-		if err := w.advance(s.Time); err != nil {
-			in.Free()
-			return err
-		}
-	}
-	err := w.add(in, from, len(in.Records))
+	err := w.add(in)
 	in.Free()
 	if err != nil {
 		return err
@@ -188,196 +175,13 @@ func (w *windowOp[K, T, A, R]) flush() error {
 	return w.emit.Flush()
 }
 
-// add puts the records [from, to) into their slices. The clock stands still.
-func (w *windowOp[K, T, A, R]) add(in *element.Of[T], from, to int) error {
-	hashed := len(in.Hashes) > 0
-	canon, hash, key, add := w.KeyCodec.Canon, w.KeyCodec.Hash, w.Key, w.Agg.Add
-	cur := w.current
-	for i := from; i < to; i++ {
-		t := in.Times[i]
-		if cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
-			cur = w.find(t)
-			if cur == nil {
-				if err := w.tooLate(in, i); err != nil {
-					return err
-				}
-				continue
-			}
-			w.current = cur
-		}
-		r := &in.Records[i]
-		if w.Agg.Check != nil {
-			if err := w.Agg.Check(r); err != nil {
-				return recordError(err, t)
-			}
-		}
-		k := key(r)
-		if canon != nil {
-			canon(&k)
-		}
-		var h uint64
-		if hashed {
-			h = in.Hashes[i]
-		} else {
-			h = hash(&k)
-		}
-		if w.clock >= cur.fired {
-			if err := w.addAfterFiring(cur, &k, h, r, t); err != nil {
-				return err
-			}
-			continue
-		}
-		acc, fresh := cur.pane.Upsert(&k, h)
-		if fresh && w.Agg.Init != nil {
-			w.Agg.Init(acc)
-		}
-		add(acc, r)
-	}
-	return nil
-}
-
-// find returns the open slice of time t, made if need be, or nil when every window of t is past.
-func (w *windowOp[K, T, A, R]) find(t int64) *slice[K, A] {
-	start := w.Panes.Pane(t).Start
-	i, ok := slices.BinarySearchFunc(w.slices, start, func(s *slice[K, A], at int64) int {
-		switch {
-		case s.start < at:
-			return -1
-		case s.start > at:
-			return 1
-		}
-		return 0
-	})
-	if ok {
-		return w.slices[i]
-	}
-	s := w.newSlice(start, nil)
-	if s.expired <= w.clock {
-		return nil
-	}
-	s.pane = w.space.Ensure(start)
-	w.slices = slices.Insert(w.slices, i, s)
-	w.schedule()
-	return s
-}
-
-// tooLate counts a record that no window takes and gives it to the late output.
-func (w *windowOp[K, T, A, R]) tooLate(in *element.Of[T], i int) error {
-	w.c.Counters.Late.Add(1)
-	w.c.Counters.LateWindows.Add(w.windowsOf(in.Times[i]))
-	return w.late.Emit(&in.Records[i], in.Times[i])
-}
-
-func (w *windowOp[K, T, A, R]) windowsOf(t int64) int64 {
-	return (w.lastWindow(t)-w.firstWindow(t))/w.slide + 1
-}
-
-// addAfterFiring adds a record to a slice of which some window has fired. Windows that still take records emit a new
-// pane; the others miss the record, which is counted.
-func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r *T, t int64) error {
-	last := w.lastWindow(s.start)
-	var again []int64
-	for ws := w.firstWindow(s.start); ws <= last; ws += w.slide {
-		end := satAdd(ws, w.size-1)
-		if end > w.clock {
-			break
-		}
-		if satAdd(end, w.Lateness) <= w.clock {
-			w.c.Counters.LateWindows.Add(1)
-			continue
-		}
-		again = append(again, ws)
-	}
-	seen := make([]bool, len(again))
-	for i, ws := range again {
-		seen[i] = w.holds(ws, k, h)
-	}
-	acc, fresh := s.pane.Upsert(k, h)
-	if fresh && w.Agg.Init != nil {
-		w.Agg.Init(acc)
-	}
-	w.Agg.Add(acc, r)
-	for i, ws := range again {
-		if err := w.emitLate(ws, k, h, seen[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// holds reports whether the window has a record of the key.
-func (w *windowOp[K, T, A, R]) holds(ws int64, k *K, h uint64) bool {
-	for _, s := range w.within(ws) {
-		if s.pane.Get(k, h) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// within returns the open slices of a window.
-func (w *windowOp[K, T, A, R]) within(ws int64) []*slice[K, A] {
-	end := satAdd(ws, w.size)
-	lo, hi := len(w.slices), len(w.slices)
-	for i, s := range w.slices {
-		if s.start >= ws && i < lo {
-			lo = i
-		}
-		if s.start >= end {
-			hi = i
-			break
-		}
-	}
-	return w.slices[min(lo, hi):hi]
-}
-
-// emitLate emits the pane of one key again.
-func (w *windowOp[K, T, A, R]) emitLate(ws int64, k *K, h uint64, seen bool) error {
-	rev, fresh := w.revs.Ensure(ws).Upsert(k, h)
-	switch {
-	case !fresh:
-		*rev++
-	case seen:
-		*rev = 1 // revision 0 was emitted at the watermark
-	default:
-		*rev = 0
-	}
-	revision := *rev
-	parts := w.within(ws)
-	var acc A
-	if len(parts) == 1 {
-		return w.put(ws, k, parts[0].pane.Get(k, h), revision, window.Late)
-	}
-	if w.Agg.Init != nil {
-		w.Agg.Init(&acc)
-	}
-	for _, s := range parts {
-		if a := s.pane.Get(k, h); a != nil {
-			w.Agg.Merge(&acc, a)
-		}
-	}
-	return w.put(ws, k, &acc, revision, window.Late)
-}
-
-func (w *windowOp[K, T, A, R]) put(ws int64, k *K, acc *A, revision int32, kind window.Firing) error {
-	if w.Agg.Verify != nil {
-		if err := w.Agg.Verify(acc); err != nil {
-			return resultError(err, k, ws, satAdd(ws, w.size))
-		}
-	}
-	p := window.Pane[K, R]{
-		Key: *k, Start: timeOf(ws), End: timeOf(satAdd(ws, w.size)),
-		Value: w.Agg.Result(acc), Revision: revision, Kind: kind,
-	}
-	return w.emit.Emit(&p, satAdd(ws, w.size-1))
-}
-
 // advance moves the clock and fires and clears what is due.
 func (w *windowOp[K, T, A, R]) advance(t int64) error {
 	if t <= w.clock {
 		return nil
 	}
 	if t >= w.wake {
+		w.tell()
 		if err := w.fire(t); err != nil {
 			return err
 		}
@@ -387,10 +191,18 @@ func (w *windowOp[K, T, A, R]) advance(t int64) error {
 		w.expire()
 		w.schedule()
 	}
-	// All results leave before the watermark that caused them.
-	w.emit.Advance(t)
-	w.late.Advance(t)
+	w.tell() // all results leave before the watermark that caused them
 	return nil
+}
+
+// tell passes the clock on, behind what has been emitted.
+func (w *windowOp[K, T, A, R]) tell() {
+	if w.clock <= w.told {
+		return
+	}
+	w.told = w.clock
+	w.emit.Advance(w.clock)
+	w.late.Advance(w.clock)
 }
 
 // fire emits all windows that end between the clock and t, in the order of their ends and then of the encoded keys.
@@ -436,13 +248,18 @@ func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
 		from = w.merge(parts)
 		defer w.scratch.Drop(scratchSpan)
 	}
-	w.refs = from.Sorted(w.refs[:0])
-	for i := range w.refs {
-		if err := w.put(ws, w.refs[i].Key, w.refs[i].Value, 0, window.OnTime); err != nil {
-			return err
+	// Nearly all of a result is the same for all keys.
+	end := satAdd(ws, w.size)
+	p := window.Pane[K, R]{Start: timeOf(ws), End: timeOf(end), Kind: window.OnTime}
+	return from.EachSorted(func(k *K, acc *A) error {
+		if w.Agg.Verify != nil {
+			if err := w.Agg.Verify(acc); err != nil {
+				return resultError(err, k, ws, end)
+			}
 		}
-	}
-	return nil
+		p.Key, p.Value = *k, w.Agg.Result(acc)
+		return w.emit.Emit(&p, satAdd(ws, w.size-1))
+	})
 }
 
 // merge combines the slices of a window.
@@ -467,9 +284,7 @@ func (w *windowOp[K, T, A, R]) expire() {
 	for _, s := range w.slices {
 		if s.expired <= w.clock {
 			w.space.Drop(s.start)
-			if w.current == s {
-				w.current = nil
-			}
+			w.current, w.other = nil, nil
 			continue
 		}
 		kept = append(kept, s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,26 +153,31 @@ func (s *Store) explainLock(err error) error {
 		s.job, s.dir, holder, err)
 }
 
-// mkdirDurable makes a directory and what is missing above it, and syncs every directory that got a new name.
+// mkdirDurable makes a directory and what is missing above it, one after the other: each is durable before there is anything in
+// it. So of the directories that are there, only the last can be one that a run made and did not live to sync.
 func mkdirDurable(fs fsx.FS, dir string) error {
-	var above []string
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := fs.Stat(d); err == nil || filepath.Dir(d) == d {
+	last := filepath.Clean(dir)
+	var missing []string
+	for filepath.Dir(last) != last {
+		_, err := fs.Stat(last)
+		if err == nil {
 			break
-		} else if !isNotExist(err) {
+		}
+		if !isNotExist(err) {
 			return err
 		}
-		above = append(above, filepath.Dir(d))
+		missing = append(missing, last)
+		last = filepath.Dir(last)
 	}
-	// A crash of an earlier run may have left the last step unsynced.
-	if parent := filepath.Dir(filepath.Clean(dir)); len(above) == 0 {
-		above = append(above, parent)
-	}
-	if err := fs.MkdirAll(dir); err != nil {
+	// A run that must not read the directory above did not get further than to make this one: it was not ours.
+	if err := fs.SyncDir(filepath.Dir(last)); err != nil && !errors.Is(err, iofs.ErrPermission) {
 		return err
 	}
-	for _, d := range slices.Backward(above) {
-		if err := fs.SyncDir(d); err != nil {
+	for _, d := range slices.Backward(missing) {
+		if err := fs.MkdirAll(d); err != nil {
+			return err
+		}
+		if err := fs.SyncDir(filepath.Dir(d)); err != nil {
 			return err
 		}
 	}

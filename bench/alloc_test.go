@@ -1,0 +1,43 @@
+package bench
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// TestNoAllocationPerRecord runs jobs of two lengths. What a job allocates by itself, for its tasks, buffers and tables, is the
+// same in both; the rest must not grow with the records.
+func TestNoAllocationPerRecord(t *testing.T) {
+	const keys, n = 1000, 2_000_000
+	events := makeInput(2*n, keys)
+	for _, c := range []struct {
+		name        string
+		parallelism int
+	}{{"chained", 1}, {"exchange", 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			job := engine{parallelism: c.parallelism, every: time.Hour}
+			job.run(t, events[:n]) // fills pools
+			// The collector may empty pools of batches at any time, which is not the fault of records: the smallest
+			// difference of some runs counts.
+			best := 1e9
+			for range 4 {
+				once := mallocs(func() { job.run(t, events[:n]) })
+				twice := mallocs(func() { job.run(t, events) })
+				best = min(best, (float64(twice)-float64(once))/n)
+			}
+			t.Logf("%.6f allocations for a record", best)
+			if best > 0.001 {
+				t.Errorf("%.4f allocations for a record, want 0", best)
+			}
+		})
+	}
+}
+
+func mallocs(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}

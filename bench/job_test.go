@@ -1,0 +1,194 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace-stream/millrace"
+	"github.com/millrace-stream/millrace/agg"
+	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/connect/memory"
+	"github.com/millrace-stream/millrace/window"
+)
+
+type total struct{ Count, Sum int64 }
+
+// totals is count and sum in one accumulator.
+func totals() agg.Aggregator[event, total, total] {
+	return agg.Aggregator[event, total, total]{
+		Add:    func(t *total, e *event) { t.Count++; t.Sum += e.Val },
+		Merge:  func(dst, src *total) { dst.Count += src.Count; dst.Sum += src.Sum },
+		Result: func(t *total) total { return *t },
+	}
+}
+
+// engineRun is what a run of the engine gave.
+type engineRun struct {
+	results tally
+	status  millrace.Status
+	// stateBytes is the most that the directory of checkpoints was seen to hold.
+	stateBytes int64
+}
+
+// engine is how a job is run.
+type engine struct {
+	parallelism int
+	// every is the time between checkpoints; 0 runs without a directory, and so without state files.
+	every time.Duration
+	// size of the windows; 0 means windowSize.
+	size time.Duration
+	// observe is called often, if set.
+	observe func(millrace.Status)
+}
+
+// run runs the windowed job over events.
+func (c engine) run(tb testing.TB, events []event) engineRun {
+	tb.Helper()
+	if c.size == 0 {
+		c.size = time.Duration(windowSize)
+	}
+	sink := &countingSink{}
+	job := millrace.NewJob("bench")
+	job.From("events", memory.Splits(events),
+		millrace.EventNanosRef(func(e *event) int64 { return e.Time }).OutOfOrderness(time.Duration(disorder))).
+		KeyByRef(func(e *event) uint64 { return e.Key }).
+		Window(window.Tumbling(c.size)).
+		Aggregate("totals", totals()).
+		To("out", sink)
+	var last millrace.Status
+	var largest int64
+	dir := ""
+	if c.every > 0 {
+		var err error
+		if dir, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
+			tb.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+	}
+	cfg := millrace.Config{
+		Parallelism: c.parallelism, Log: slog.New(slog.DiscardHandler),
+		Observe: func(s millrace.Status) {
+			last = s
+			largest = max(largest, fileBytes(tb, dir))
+			if c.observe != nil {
+				c.observe(s)
+			}
+		},
+	}
+	cfg.Checkpoint = millrace.CheckpointConfig{Dir: dir, Interval: c.every}
+	if err := millrace.Run(tb.Context(), job, cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return engineRun{results: sink.mu.committed, status: last, stateBytes: largest}
+}
+
+// fileBytes adds up the files in a directory, which may come and go.
+func fileBytes(tb testing.TB, dir string) int64 {
+	if dir == "" {
+		return 0
+	}
+	var n int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n += info.Size()
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+// pane is a result of the job.
+type pane = millrace.Pane[uint64, total]
+
+// countingSink adds up results and forgets them. What it has added becomes visible when its epoch is committed, like the
+// output of any exactly-once sink.
+type countingSink struct {
+	mu struct {
+		sync.Mutex
+		committed tally
+		epoch     uint64
+	}
+}
+
+func (s *countingSink) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
+
+func (s *countingSink) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[pane], error) {
+	return &countingWriter{}, nil
+}
+
+func (s *countingSink) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
+	return countingCommitter{s}, nil
+}
+
+type countingWriter struct{ t tally }
+
+func (w *countingWriter) Write(_ context.Context, panes []pane) error {
+	for i := range panes {
+		p := &panes[i]
+		w.t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
+	}
+	return nil
+}
+
+func (w *countingWriter) Prepare(context.Context, uint64) (connect.Finish, error) {
+	t := w.t
+	w.t = tally{}
+	return func(context.Context) ([]byte, error) {
+		b := binary.BigEndian.AppendUint64(nil, uint64(t.Count))
+		return binary.BigEndian.AppendUint64(b, t.Sum), nil
+	}, nil
+}
+
+func (w *countingWriter) Flush(context.Context) error { return nil }
+func (w *countingWriter) Close() error                { return nil }
+
+type countingCommitter struct{ *countingSink }
+
+func (c countingCommitter) Recover(_ context.Context, epoch uint64, committables [][]byte) ([]string, error) {
+	if epoch != 0 || len(committables) != 0 {
+		return nil, fmt.Errorf("bench: the counting sink cannot go on from epoch %d", epoch)
+	}
+	return nil, nil
+}
+
+func (c countingCommitter) Commit(_ context.Context, epoch uint64, committables [][]byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch <= c.mu.epoch {
+		return nil
+	}
+	c.mu.epoch = epoch
+	for _, b := range committables {
+		if len(b) != 16 {
+			return fmt.Errorf("bench: a committable of %d bytes, want 16", len(b))
+		}
+		c.mu.committed.Count += int64(binary.BigEndian.Uint64(b))
+		c.mu.committed.Sum += binary.BigEndian.Uint64(b[8:])
+	}
+	return nil
+}
+
+func (c countingCommitter) Close() error { return nil }
