@@ -29,12 +29,12 @@ type slowStart struct {
 
 func (s *slowStart) Go(name string, fn func()) {
 	s.mu.Lock()
-	switch {
-	case name == "in/0":
+	switch name {
+	case "in/0":
 		s.held = fn
 		s.mu.Unlock()
 		return
-	case name == "in/1":
+	case "in/1":
 		s.two = true
 	}
 	two := s.two
@@ -75,8 +75,10 @@ func TestEndedSplitHoldsNothingAfterRestart(t *testing.T) {
 			KeyBy(ride.base).Window(window.Tumbling(10 * time.Second))
 		w.Aggregate("count", agg.Count[ride]()).To("out", out)
 		w.Late().To("late", late)
-		return millrace.Run(ctx, job, millrace.Config{Parallelism: parallelism, Log: quiet(),
-			Checkpoint: millrace.CheckpointConfig{Dir: dir, Interval: time.Hour, EveryRecords: every}})
+		return millrace.Run(ctx, job, millrace.Config{
+			Parallelism: parallelism, Log: quiet(),
+			Checkpoint: millrace.CheckpointConfig{Dir: dir, Interval: time.Hour, EveryRecords: every},
+		})
 	}
 	all := func(ride) bool { return true }
 	want, wantOut := memory.NewSink[ride](), memory.NewSink[millrace.Pane[string, int64]]()

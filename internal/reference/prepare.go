@@ -13,6 +13,9 @@ import (
 
 // Suite runs queries on prepared inputs.
 type Suite struct {
+	// Shift moves the points at which queries are killed along their list; it may be any number.
+	Shift uint
+
 	data string // the inputs and, in expected/, the results
 	work string
 	// runs counts runs, to give each a directory of its own.

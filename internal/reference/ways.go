@@ -157,7 +157,7 @@ func (s *Suite) start(ctx context.Context, q Query, dir string, out *outlet, l l
 func (s *Suite) killer(q Query, index int) *killer {
 	n := slices.IndexFunc(Queries(), func(o Query) bool { return o.Name == q.Name })
 	epochs := int(q.Records() / q.input.epoch)
-	return &killer{point: killPoints[(2*n+index)%len(killPoints)], after: max(1, epochs/4)}
+	return &killer{point: killPoints[(2*n+index+int(s.Shift%uint(len(killPoints))))%len(killPoints)], after: max(1, epochs/4)}
 }
 
 // check looks at the totals of a start that has finished.

@@ -1,6 +1,6 @@
 // Command reference runs the reference queries in all ways and prints what came of each.
 //
-//	reference [-v] [name...]
+//	reference [-v] [-shift n] [name...]
 //
 // Names choose queries by their beginning: "f" for those over flights, "f7" for one. Its exit code is 1 when a result differs from
 // the reference, and 0 when the data is not on this machine: then it says so.
@@ -23,9 +23,10 @@ import (
 
 func main() {
 	verbose := flag.Bool("v", false, "say where runs were killed")
+	shift := flag.Uint("shift", 0, "kill each query at other points than without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code, err := run(ctx, flag.Args(), *verbose)
+	code, err := run(ctx, flag.Args(), *shift, *verbose)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "reference:", err)
@@ -34,7 +35,7 @@ func main() {
 }
 
 // run returns the exit code.
-func run(ctx context.Context, names []string, verbose bool) (code int, err error) {
+func run(ctx context.Context, names []string, shift uint, verbose bool) (code int, err error) {
 	queries := reference.Queries()
 	if len(names) > 0 {
 		queries = slices.DeleteFunc(queries, func(q reference.Query) bool {
@@ -61,6 +62,7 @@ func run(ctx context.Context, names []string, verbose bool) (code int, err error
 	if err != nil {
 		return 1, err
 	}
+	suite.Shift = shift
 	passed, failed := 0, 0
 	for _, q := range queries {
 		ok := line(ctx, suite, q, verbose)
