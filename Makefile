@@ -57,7 +57,7 @@ bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference
 
-chaos: setup ## kill a running job KILLS=100 times and compare its output with a quiet run
+chaos: setup ## kill a running job KILLS=100 times and compare its output with what SQL computes
 	$(GO) run ./internal/cmd/chaos -kills $(KILLS)
 
 demo: setup ## watch a real job run, be killed and go on
