@@ -241,7 +241,10 @@ func TestSourceThatEndedStaysEndedAfterRestart(t *testing.T) {
 		// The second source begins when the end of the first has been seen by all, and is in a checkpoint.
 		var seen uint64
 		drive(t, build(), cfg, steps(
-			func(s millrace.Status) bool { seen = s.Epoch; return s.In == 1 && len(s.Operators) > 3 && operatorIn(s, "n") == 1 },
+			func(s millrace.Status) bool {
+				seen = s.Epoch
+				return s.In == 1 && len(s.Operators) > 3 && operatorIn(s, "n") == 1
+			},
 			func(s millrace.Status) bool { return s.Epoch > seen+3 },
 		))
 		open.Store(true)
