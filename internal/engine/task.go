@@ -263,7 +263,6 @@ func (t *taskRun) readLoop() error {
 			if err := t.cut(*b); err != nil {
 				return err
 			}
-			continue // a push may have waited, see rest
 		}
 		if t.cutting != nil {
 			t.stepCut()
@@ -315,7 +314,6 @@ func (t *taskRun) poll() error {
 				return err
 			}
 			t.attempt.mail.post(mail{drained: t})
-			return nil // a push may have waited, see rest
 		}
 		return t.rest(task.Forever)
 	default:
@@ -323,22 +321,13 @@ func (t *taskRun) poll() error {
 	}
 }
 
-// rest flushes what is held back, since nothing is there to add to it, and waits. It does not wait after it has pushed: the
-// push may have waited for room on the same event, and so have taken a wake-up that was meant for something else.
+// rest flushes what is held back, since nothing is there to add to it, and waits.
 func (t *taskRun) rest(timeout time.Duration) error {
-	pushed := false
-	for _, f := range t.flush {
-		sent, err := f.Flush()
-		if err != nil {
-			return err
-		}
-		pushed = pushed || sent
+	if err := t.flushAll(); err != nil {
+		return err
 	}
-	if pushed {
-		t.lastOut = t.now()
-	}
-	if pushed || t.cutting != nil {
-		return nil // look again at what there is to do
+	if t.cutting != nil {
+		return nil // there is work to do
 	}
 	t.ev.Wait(timeout)
 	return nil
