@@ -71,31 +71,45 @@ func TestChangedJobsAreRefused(t *testing.T) {
 		cfg   func(*millrace.Config)
 		want  string
 	}{
-		{"other key groups", func(j *millrace.Job) { process(j, "op") }, func(c *millrace.Config) { c.KeyGroups = 64 },
-			`millrace: the checkpoint of job "job" has 128 key groups, the configuration says 64: their number is fixed at the first start; set KeyGroups to 128`},
-		{"operator removed", func(j *millrace.Job) { source(j).To("out", memory.NewSink[ride]()) }, nil,
-			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`},
-		{"operator renamed", func(j *millrace.Job) { process(j, "op2") }, nil,
-			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`},
-		{"source renamed", func(j *millrace.Job) {
-			j.From("in2", memory.Of(in...), millrace.EventTime(ride.time)).KeyBy(ride.base).
-				Process("op", func(p *millrace.Proc[string, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
-		}, nil,
-			changed + `operator "in" (source) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`},
-		{"another kind", func(j *millrace.Job) {
-			minute(source(j)).Aggregate("op", count()).To("out", counts())
-		}, nil,
-			changed + `operator "op" was a process in the checkpoint and is a aggregate now (JOB:LINE): give the new one another id`},
-		{"another state type", func(j *millrace.Job) {
-			source(j).KeyBy(ride.base).Process("op", func(p *millrace.Proc[string, wider, ride], r ride) error { return nil }).
-				To("out", memory.NewSink[ride]())
-		}, nil,
-			changed + `operator "op" (JOB:LINE): state was "struct{N int64}" in the checkpoint and is "struct{N int64;M int64}" now: bring the old one back, or start anew in another directory`},
-		{"another key type", func(j *millrace.Job) {
-			source(j).KeyBy(func(r ride) int64 { return r.N }).
-				Process("op", func(p *millrace.Proc[int64, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
-		}, nil,
-			changed + `operator "op" (JOB:LINE): key was "string" in the checkpoint and is "int64" now: bring the old one back, or start anew in another directory`},
+		{
+			"other key groups", func(j *millrace.Job) { process(j, "op") }, func(c *millrace.Config) { c.KeyGroups = 64 },
+			`millrace: the checkpoint of job "job" has 128 key groups, the configuration says 64: their number is fixed at the first start; set KeyGroups to 128`,
+		},
+		{
+			"operator removed", func(j *millrace.Job) { source(j).To("out", memory.NewSink[ride]()) }, nil,
+			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+		},
+		{
+			"operator renamed", func(j *millrace.Job) { process(j, "op2") }, nil,
+			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+		},
+		{
+			"source renamed", func(j *millrace.Job) {
+				j.From("in2", memory.Of(in...), millrace.EventTime(ride.time)).KeyBy(ride.base).
+					Process("op", func(p *millrace.Proc[string, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
+			}, nil,
+			changed + `operator "in" (source) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+		},
+		{
+			"another kind", func(j *millrace.Job) {
+				minute(source(j)).Aggregate("op", count()).To("out", counts())
+			}, nil,
+			changed + `operator "op" was a process in the checkpoint and is a aggregate now (JOB:LINE): give the new one another id`,
+		},
+		{
+			"another state type", func(j *millrace.Job) {
+				source(j).KeyBy(ride.base).Process("op", func(p *millrace.Proc[string, wider, ride], r ride) error { return nil }).
+					To("out", memory.NewSink[ride]())
+			}, nil,
+			changed + `operator "op" (JOB:LINE): state was "struct{N int64}" in the checkpoint and is "struct{N int64;M int64}" now: bring the old one back, or start anew in another directory`,
+		},
+		{
+			"another key type", func(j *millrace.Job) {
+				source(j).KeyBy(func(r ride) int64 { return r.N }).
+					Process("op", func(p *millrace.Proc[int64, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
+			}, nil,
+			changed + `operator "op" (JOB:LINE): key was "string" in the checkpoint and is "int64" now: bring the old one back, or start anew in another directory`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,12 +214,7 @@ func TestFullDiskStopsTheJobWhenNotTolerated(t *testing.T) {
 }
 
 func contains(lines []string, line string) bool {
-	for _, l := range lines {
-		if l == line {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(lines, line)
 }
 
 // TestFullDiskRestartsTheJob: what is not tolerated leads to restarts, if there may be some, until there is room.

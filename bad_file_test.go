@@ -46,38 +46,70 @@ func TestBadInputFailsWithPlaceAndReason(t *testing.T) {
 		pattern             string
 		want                string
 	}{
-		{"missing file", "other.csv", head, "in.csv",
-			operator + `file: DIR/in.csv does not exist: directory DIR exists and has 1 entries: file does not exist`},
-		{"pattern without a match", "other.csv", head, "day-*.csv",
-			operator + `file: no file matches DIR/day-*.csv: directory DIR exists and has 1 entries`},
-		{"truncated gzip", "in.csv.gz", cut[:len(cut)/2], "*",
-			operator + `file: DIR/in.csv.gz: broken gzip data near byte N of the file: the file ends in the middle (truncated, or still being written): unexpected EOF; N records were read before it, to line N (while handling records from DIR/in.csv.gz)`},
-		{"gzip header only", "in.csv.gz", cut[:6], "*",
-			operator + `open split in.csv.gz: file: DIR/in.csv.gz: broken gzip data near byte N of the file: the file ends in the middle (truncated, or still being written): unexpected EOF`},
-		{"column missing", "in.csv", "key,when,n\na,1,1\n", "*",
-			operator + "open split in.csv: file: DIR/in.csv:1: no column \"at\" for field reading.At; the columns are key, when, n: rename the field, tag it `csv:\"its column\"`, or `csv:\"-\"` to leave it alone"},
-		{"not a number", "in.csv", head + "a,1,1\nb,2,2x\n", "*",
-			operator + `DIR/in.csv:3: column "n": "2x" is not a whole number (field reading.N is int64)`},
-		{"number too big", "in.csv", head + "a,1,99999999999999999999\n", "*",
-			operator + `DIR/in.csv:2: column "n": "99999999999999999999" does not fit into the field (field reading.N is int64)`},
-		{"value missing", "in.csv", head + "a,1,\n", "*",
-			operator + "DIR/in.csv:2: column \"n\": the value is empty: if that is right, tag the field `csv:\"n,optional\"` or make it a pointer"},
-		{"too few values", "in.csv", head + "a,1\n", "*",
-			operator + `DIR/in.csv:2: the record has 2 values, but there are 3 columns (DIR/in.csv:1)`},
-		{"open quote", "in.csv", head + "\"a,1,1\nb,2,2\n", "*",
-			operator + `DIR/in.csv:2:1: the quoted value has no closing "`},
-		{"10 MB line", "in.csv", head + "a,1,1\n" + strings.Repeat("x", 10<<20) + ",1,1\n", "*",
-			operator + `file: DIR/in.csv:3: the record is longer than 1048576 bytes: raise the limit with MaxLine (while handling records from DIR/in.csv)`},
-		{"year 1600", "in.csv", head + "a,1,1\nb,-11676096000,1\n", "*",
-			operator + `DIR/in.csv:3: event time: 1600-01-01 00:00:00 +0000 UTC: time is out of range: event times are from 1678-01-01 to 2261-12-31 UTC; is the unit of the field right`},
-		{"year 2300", "in.csv", head + "a,10413792000,1\n", "*",
-			operator + `DIR/in.csv:2: event time: 2300-01-01 00:00:00 +0000 UTC: time is out of range: event times are from 1678-01-01 to 2261-12-31 UTC; is the unit of the field right`},
-		{"milliseconds where seconds belong", "in.csv", head + "a,1700000000000,1\n", "*",
-			operator + `DIR/in.csv:2: column "at": time out of range: 1700000000000 lies outside the years 0 to 9999: is the unit right?`},
-		{"UTF-16", "in.csv", "\xff\xfek\x00e\x00", "*",
-			operator + `open split in.csv: file: DIR/in.csv is UTF-16 text: convert it to UTF-8`},
-		{"empty directory", "sub/in.csv", head, "*.csv",
-			operator + `file: no file matches DIR/*.csv: directory DIR exists and has 1 entries`},
+		{
+			"missing file", "other.csv", head, "in.csv",
+			operator + `file: DIR/in.csv does not exist: directory DIR exists and has 1 entries: file does not exist`,
+		},
+		{
+			"pattern without a match", "other.csv", head, "day-*.csv",
+			operator + `file: no file matches DIR/day-*.csv: directory DIR exists and has 1 entries`,
+		},
+		{
+			"truncated gzip", "in.csv.gz", cut[:len(cut)/2], "*",
+			operator + `file: DIR/in.csv.gz: broken gzip data near byte N of the file: the file ends in the middle (truncated, or still being written): unexpected EOF; N records were read before it, to line N (while handling records from DIR/in.csv.gz)`,
+		},
+		{
+			"gzip header only", "in.csv.gz", cut[:6], "*",
+			operator + `open split in.csv.gz: file: DIR/in.csv.gz: broken gzip data near byte N of the file: the file ends in the middle (truncated, or still being written): unexpected EOF`,
+		},
+		{
+			"column missing", "in.csv", "key,when,n\na,1,1\n", "*",
+			operator + "open split in.csv: file: DIR/in.csv:1: no column \"at\" for field reading.At; the columns are key, when, n: rename the field, tag it `csv:\"its column\"`, or `csv:\"-\"` to leave it alone",
+		},
+		{
+			"not a number", "in.csv", head + "a,1,1\nb,2,2x\n", "*",
+			operator + `DIR/in.csv:3: column "n": "2x" is not a whole number (field reading.N is int64)`,
+		},
+		{
+			"number too big", "in.csv", head + "a,1,99999999999999999999\n", "*",
+			operator + `DIR/in.csv:2: column "n": "99999999999999999999" does not fit into the field (field reading.N is int64)`,
+		},
+		{
+			"value missing", "in.csv", head + "a,1,\n", "*",
+			operator + "DIR/in.csv:2: column \"n\": the value is empty: if that is right, tag the field `csv:\"n,optional\"` or make it a pointer",
+		},
+		{
+			"too few values", "in.csv", head + "a,1\n", "*",
+			operator + `DIR/in.csv:2: the record has 2 values, but there are 3 columns (DIR/in.csv:1)`,
+		},
+		{
+			"open quote", "in.csv", head + "\"a,1,1\nb,2,2\n", "*",
+			operator + `DIR/in.csv:2:1: the quoted value has no closing "`,
+		},
+		{
+			"10 MB line", "in.csv", head + "a,1,1\n" + strings.Repeat("x", 10<<20) + ",1,1\n", "*",
+			operator + `file: DIR/in.csv:3: the record is longer than 1048576 bytes: raise the limit with MaxLine (while handling records from DIR/in.csv)`,
+		},
+		{
+			"year 1600", "in.csv", head + "a,1,1\nb,-11676096000,1\n", "*",
+			operator + `DIR/in.csv:3: event time: 1600-01-01 00:00:00 +0000 UTC: time is out of range: event times are from 1678-01-01 to 2261-12-31 UTC; is the unit of the field right`,
+		},
+		{
+			"year 2300", "in.csv", head + "a,10413792000,1\n", "*",
+			operator + `DIR/in.csv:2: event time: 2300-01-01 00:00:00 +0000 UTC: time is out of range: event times are from 1678-01-01 to 2261-12-31 UTC; is the unit of the field right`,
+		},
+		{
+			"milliseconds where seconds belong", "in.csv", head + "a,1700000000000,1\n", "*",
+			operator + `DIR/in.csv:2: column "at": time out of range: 1700000000000 lies outside the years 0 to 9999: is the unit right?`,
+		},
+		{
+			"UTF-16", "in.csv", "\xff\xfek\x00e\x00", "*",
+			operator + `open split in.csv: file: DIR/in.csv is UTF-16 text: convert it to UTF-8`,
+		},
+		{
+			"empty directory", "sub/in.csv", head, "*.csv",
+			operator + `file: no file matches DIR/*.csv: directory DIR exists and has 1 entries`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)
@@ -251,12 +283,16 @@ func TestChangedInputIsNoticed(t *testing.T) {
 		change func(t *testing.T, path, good string)
 		want   string
 	}{
-		{"truncated", func(t *testing.T, path, good string) { put(t, filepath.Dir(path), "in.csv", good[:60]) },
-			"it was truncated or replaced since the checkpoint"},
-		{"replaced", func(t *testing.T, path, good string) {
-			put(t, filepath.Dir(path), "in.csv", "key,at,n\n"+strings.Repeat("q", len(good)))
+		{
+			"truncated", func(t *testing.T, path, good string) { put(t, filepath.Dir(path), "in.csv", good[:60]) },
+			"it was truncated or replaced since the checkpoint",
 		},
-			"DIR/in.csv"},
+		{
+			"replaced", func(t *testing.T, path, good string) {
+				put(t, filepath.Dir(path), "in.csv", "key,at,n\n"+strings.Repeat("q", len(good)))
+			},
+			"DIR/in.csv",
+		},
 		{"removed", func(t *testing.T, path, good string) {
 			put(t, filepath.Dir(path), "another.csv", good)
 			if err := os.Remove(path); err != nil {

@@ -49,8 +49,10 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		build func(job *millrace.Job)
 		want  string // without the first line; a tab begins each mistake
 	}{
-		{"nothing", func(*millrace.Job) {},
-			"the job has no sink: add one with To\n\tthe job has no source: add one with From"},
+		{
+			"nothing", func(*millrace.Job) {},
+			"the job has no sink: add one with To\n\tthe job has no source: add one with From",
+		},
 		{"stream without a consumer", func(j *millrace.Job) {
 			s := rides(j)
 			s.To("out", memory.NewSink[ride]())
@@ -59,12 +61,18 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"two of one id", func(j *millrace.Job) {
 			minute(rides(j)).Aggregate("n", count()).To("n", counts())
 		}, `JOB:LINE: operator "n": the id "n" at JOB:LINE is already used by the aggregate at JOB:LINE: give one of them another`},
-		{"empty id", func(j *millrace.Job) { rides(j).To("", memory.NewSink[ride]()) },
-			`JOB:LINE: the id of this sink is empty: it names the operator in checkpoints and metrics and must be given`},
-		{"id with a slash", func(j *millrace.Job) { rides(j).To("a/b", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "a/b": the id of this sink "a/b" has the character '/': letters a-z and A-Z, digits, '-', '_' and '.' are allowed`},
-		{"long id", func(j *millrace.Job) { rides(j).To(strings.Repeat("x", 129), memory.NewSink[ride]()) },
-			`JOB:LINE: operator "` + strings.Repeat("x", 129) + `": the id of this sink is 129 bytes long, at most 128 are allowed: "` + strings.Repeat("x", 32) + `"...`},
+		{
+			"empty id", func(j *millrace.Job) { rides(j).To("", memory.NewSink[ride]()) },
+			`JOB:LINE: the id of this sink is empty: it names the operator in checkpoints and metrics and must be given`,
+		},
+		{
+			"id with a slash", func(j *millrace.Job) { rides(j).To("a/b", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "a/b": the id of this sink "a/b" has the character '/': letters a-z and A-Z, digits, '-', '_' and '.' are allowed`,
+		},
+		{
+			"long id", func(j *millrace.Job) { rides(j).To(strings.Repeat("x", 129), memory.NewSink[ride]()) },
+			`JOB:LINE: operator "` + strings.Repeat("x", 129) + `": the id of this sink is 129 bytes long, at most 128 are allowed: "` + strings.Repeat("x", 32) + `"...`,
+		},
 		{"float key", func(j *millrace.Job) {
 			rides(j).KeyBy(func(r ride) float64 { return float64(r.N) }).Window(window.Tumbling(time.Minute)).
 				Aggregate("n", count()).To("out", memory.NewSink[millrace.Pane[float64, int64]]())
@@ -85,19 +93,31 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 			rides(j).KeyBy(ride.base).Process("p", func(p *millrace.Proc[string, withFunc, ride], r ride) error { return nil }).
 				To("out", memory.NewSink[ride]())
 		}, `JOB:LINE: operator "p": the state cannot be kept in checkpoints: codec: field withFunc.F: func() has no stable encoding; leave it out of the state, or give the type around it AppendState and DecodeState`},
-		{"nil source", func(j *millrace.Job) { j.From[ride]("in", nil).To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "in": the source is nil`},
+		{
+			"nil source", func(j *millrace.Job) { j.From[ride]("in", nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "in": the source is nil`,
+		},
 		{"nil sink", func(j *millrace.Job) { rides(j).To("out", nil) }, `JOB:LINE: operator "out": the sink is nil`},
-		{"nil map", func(j *millrace.Job) { rides(j).Map[ride](nil).To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "map-1": the function is nil`},
-		{"nil mapref", func(j *millrace.Job) { rides(j).MapRef[ride](nil).To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "map-1": the function is nil`},
-		{"nil filter", func(j *millrace.Job) { rides(j).Filter(nil).As("keep").To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "keep": the function is nil`},
-		{"nil flatmap", func(j *millrace.Job) { rides(j).FlatMap[ride](nil).To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "flatmap-1": the function is nil`},
-		{"nil update", func(j *millrace.Job) { rides(j).UpdateRef(nil).To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "update-1": the function is nil`},
+		{
+			"nil map", func(j *millrace.Job) { rides(j).Map[ride](nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "map-1": the function is nil`,
+		},
+		{
+			"nil mapref", func(j *millrace.Job) { rides(j).MapRef[ride](nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "map-1": the function is nil`,
+		},
+		{
+			"nil filter", func(j *millrace.Job) { rides(j).Filter(nil).As("keep").To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "keep": the function is nil`,
+		},
+		{
+			"nil flatmap", func(j *millrace.Job) { rides(j).FlatMap[ride](nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "flatmap-1": the function is nil`,
+		},
+		{
+			"nil update", func(j *millrace.Job) { rides(j).UpdateRef(nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "update-1": the function is nil`,
+		},
 		{"nil key", func(j *millrace.Job) {
 			rides(j).KeyBy[string](nil).Window(window.Tumbling(time.Minute)).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "n": KeyBy: the key function is nil`},
@@ -137,8 +157,10 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"union with a stream without event time", func(j *millrace.Job) {
 			minute(rides(j).Union(j.From("in2", memory.Of[ride]()))).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "n": windows need event time: give EventTime to the source`},
-		{"union of one", func(j *millrace.Job) { rides(j).Union().To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "union-1": a union needs at least two streams`},
+		{
+			"union of one", func(j *millrace.Job) { rides(j).Union().To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "union-1": a union needs at least two streams`,
+		},
 		{"union with another job", func(j *millrace.Job) {
 			rides(j).Union(rides(millrace.NewJob("other"))).To("out", memory.NewSink[ride]())
 		}, `JOB:LINE: operator "union-1": stream 1 is of another job`},
@@ -151,8 +173,10 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"negative lateness", func(j *millrace.Job) {
 			minute(rides(j)).AllowedLateness(-time.Second).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "n": AllowedLateness is -1s: it must not be negative`},
-		{"as on an operator with an id", func(j *millrace.Job) { rides(j).As("x").To("out", memory.NewSink[ride]()) },
-			`JOB:LINE: operator "in": As("x"): this operator has the id "in" already`},
+		{
+			"as on an operator with an id", func(j *millrace.Job) { rides(j).As("x").To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "in": As("x"): this operator has the id "in" already`,
+		},
 		{"tumbling of 0", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Tumbling(0)).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "n": window: Tumbling(0s): size is 0s, it must be greater than 0`},
@@ -183,8 +207,10 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"sink options on a source", func(j *millrace.Job) {
 			j.From("in", file.CSV[reading]("in").Gzip()).To("out", memory.NewSink[reading]())
 		}, `JOB:LINE: operator "in": file: in: Gzip, Zstd and RollBytes are for sinks: a source finds compression by itself`},
-		{"bad pattern", func(j *millrace.Job) { j.From("in", file.CSV[reading]("a[")).To("out", memory.NewSink[reading]()) },
-			`JOB:LINE: operator "in": file: pattern a[: syntax error in pattern`},
+		{
+			"bad pattern", func(j *millrace.Job) { j.From("in", file.CSV[reading]("a[")).To("out", memory.NewSink[reading]()) },
+			`JOB:LINE: operator "in": file: pattern a[: syntax error in pattern`,
+		},
 		{"unreadable type", func(j *millrace.Job) {
 			j.From("in", file.CSV[withFunc]("in")).To("out", memory.NewSink[withFunc]())
 		}, "JOB:LINE: operator \"in\": file: field withFunc.F: a CSV column cannot hold a func(): use a string, number, bool, time.Time, a pointer to one of them or a type with MarshalText and UnmarshalText, or tag it `csv:\"-\"`"},
@@ -273,9 +299,11 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 			t.Errorf("got\n%v\nwant\n%s", err, c.want)
 		}
 	}
-	all := millrace.Config{Parallelism: -1, KeyGroups: -1, Linger: -1, StopTimeout: -1, ObserveEvery: -1, BufferRecords: -1, BufferBytes: -1,
+	all := millrace.Config{
+		Parallelism: -1, KeyGroups: -1, Linger: -1, StopTimeout: -1, ObserveEvery: -1, BufferRecords: -1, BufferBytes: -1,
 		Restart:    millrace.RestartConfig{Attempts: -1, Backoff: -1, MaxBackoff: -1},
-		Checkpoint: millrace.CheckpointConfig{Interval: -1, Timeout: -1, EveryRecords: -1, TolerateFailures: -1, Keep: -1}}
+		Checkpoint: millrace.CheckpointConfig{Interval: -1, Timeout: -1, EveryRecords: -1, TolerateFailures: -1, Keep: -1},
+	}
 	if got := strings.Count(fmt.Sprint(all.Validate()), "millrace: config: "); got != 15 {
 		t.Errorf("%d of 15 wrong values are named:\n%v", got, all.Validate())
 	}

@@ -147,7 +147,7 @@ func ExampleStream_FlatMap() {
 	out := memory.NewSink[string]()
 	job.From("lines", memory.Of("to be or", "", "not to be")).
 		FlatMap(func(_ *millrace.Context, line string, emit func(string)) error {
-			for _, w := range strings.Fields(line) {
+			for w := range strings.FieldsSeq(line) {
 				emit(w)
 			}
 			return nil

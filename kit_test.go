@@ -121,8 +121,10 @@ func undisturbed(t testing.TB, in string) []string {
 
 // small is a configuration with many epochs.
 func small(state string) millrace.Config {
-	return millrace.Config{Parallelism: 2, Log: quiet(),
-		Checkpoint: millrace.CheckpointConfig{Dir: state, EveryRecords: 150, Interval: time.Hour}}
+	return millrace.Config{
+		Parallelism: 2, Log: quiet(),
+		Checkpoint: millrace.CheckpointConfig{Dir: state, EveryRecords: 150, Interval: time.Hour},
+	}
 }
 
 // same fails the test unless the output is exactly what is wanted.

@@ -39,8 +39,10 @@ func TestWindowsOverSeveralSubtasksGiveEachKeyOnce(t *testing.T) {
 			Window(window.Tumbling(time.Minute)).
 			Aggregate("count", agg.Count[ride]()).
 			To("out", out)
-		err := millrace.Run(context.Background(), job, millrace.Config{Parallelism: p, Log: quiet(),
-			Checkpoint: millrace.CheckpointConfig{Dir: t.TempDir(), EveryRecords: 500}})
+		err := millrace.Run(context.Background(), job, millrace.Config{
+			Parallelism: p, Log: quiet(),
+			Checkpoint: millrace.CheckpointConfig{Dir: t.TempDir(), EveryRecords: 500},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func (s Stream[T]) FlatMap[U any](f func(c *Context, r T, emit func(U)) error) S
 
 // Union joins streams of one type. There is no order between them; the watermark is the smallest.
 func (s Stream[T]) Union(others ...Stream[T]) Stream[T] {
-	n := &graph.Node{Kind: "union", Op: &operator.Spec{New: func() operator.Op { return operator.NewUnion() }}}
+	n := &graph.Node{Kind: "union", Op: &operator.Spec{New: operator.NewUnion}}
 	timed := s.timed
 	for i, o := range append([]Stream[T]{s}, others...) {
 		if o.job != s.job {

@@ -69,6 +69,7 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	dir := ""
 	if c.every > 0 {
 		var err error
+		//nolint:usetesting // one for each of many runs, removed after it
 		if dir, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
 			tb.Fatal(err)
 		}

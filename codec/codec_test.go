@@ -189,7 +189,8 @@ func withUnit(out, in everything) everything { out.Unit = in.Unit; return out }
 func TestTimeKeepsTheInstant(t *testing.T) {
 	c := mustFor[time.Time](t)
 	for _, in := range []time.Time{
-		{}, time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Date(9999, 12, 31, 23, 59, 59, 1, time.FixedZone("x", 3600)),
+		{},
+		time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Date(9999, 12, 31, 23, 59, 59, 1, time.FixedZone("x", 3600)),
 		time.Unix(math.MaxInt64, 5), time.Unix(math.MinInt64, 5), time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		var out time.Time

@@ -184,4 +184,4 @@ func (p *ordProgram) each(v unsafe.Pointer, do func(f unsafe.Pointer)) {
 
 func cloneString(f unsafe.Pointer) { *(*string)(f) = strings.Clone(*(*string)(f)) }
 
-func canonTime(f unsafe.Pointer) { *(*time.Time)(f) = (*(*time.Time)(f)).UTC() }
+func canonTime(f unsafe.Pointer) { *(*time.Time)(f) = (*time.Time)(f).UTC() }

@@ -86,8 +86,11 @@ func TestSpan(t *testing.T) {
 		o    window.Span
 		want bool
 	}{
-		{window.Span{Start: 0, End: 9}, false}, {window.Span{Start: 0, End: 10}, true}, {window.Span{Start: 12, End: 13}, true},
-		{window.Span{Start: 20, End: 30}, true}, {window.Span{Start: 21, End: 30}, false},
+		{window.Span{Start: 0, End: 9}, false},
+		{window.Span{Start: 0, End: 10}, true},
+		{window.Span{Start: 12, End: 13}, true},
+		{window.Span{Start: 20, End: 30}, true},
+		{window.Span{Start: 21, End: 30}, false},
 	} {
 		if got := s.Touches(tc.o); got != tc.want {
 			t.Errorf("Touches(%v) = %v, want %v", tc.o, got, tc.want)

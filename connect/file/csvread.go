@@ -139,8 +139,7 @@ func (d *csvDecoder[T]) quotedRecord(text string) error {
 		at := len(text) - len(rest)
 		value, rest, more, err = d.next(rest)
 		if err != nil {
-			var fe *fieldError
-			if errors.As(err, &fe) {
+			if fe, ok := errors.AsType[*fieldError](err); ok {
 				before := text[:at+fe.char-1]
 				fe.line = strings.Count(before, "\n")
 				fe.char = len(before) - strings.LastIndexByte(before, '\n')

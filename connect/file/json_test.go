@@ -270,8 +270,10 @@ func TestNumbersAreThoseOfStrconv(t *testing.T) {
 
 // FuzzCSV compares splitting and unquoting with encoding/csv, which changes CR LF inside quotes into LF.
 func FuzzCSV(f *testing.F) {
-	for _, text := range []string{"a,b\n1,2\n", "a,b\n\"x\"\"y\",\"\n\"\n", "a,b\n\n\"1\",", "a,b\n1,2,3\n", "a,b\n\"x\"y,2\n", "a,b\nx\"y,2\n",
-		"a,b\n\"x,2\n", "a,b\r\n\"\r\n\",\r\n\r\n", "a,b\n1\n", "a,b\n\r,\"\"\r", "a,b\n\"\",\"\"\"\"\"\"\n,\n", "a,b\n1,\"2\"\n\"3\",4", "a,b\n1,2\r\r\n"} {
+	for _, text := range []string{
+		"a,b\n1,2\n", "a,b\n\"x\"\"y\",\"\n\"\n", "a,b\n\n\"1\",", "a,b\n1,2,3\n", "a,b\n\"x\"y,2\n", "a,b\nx\"y,2\n",
+		"a,b\n\"x,2\n", "a,b\r\n\"\r\n\",\r\n\r\n", "a,b\n1\n", "a,b\n\r,\"\"\r", "a,b\n\"\",\"\"\"\"\"\"\n,\n", "a,b\n1,\"2\"\n\"3\",4", "a,b\n1,2\r\r\n",
+	} {
 		f.Add(strings.TrimPrefix(text, "a,b\n"))
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -212,12 +212,10 @@ func (p *jsonParser) object(s *shape, j *jsonSlot, v reflect.Value) error {
 // key takes a key and its colon and returns the index of its field, or -1. Records mostly have their keys in the same
 // order, so it first looks whether the key is that of the next field.
 func (p *jsonParser) key(s *shape, next int) (int, error) {
-	at := -1
 	if next < len(s.fields) && strings.HasPrefix(p.s[p.i:], s.fields[next].key) {
-		at = next
 		p.i += len(s.fields[next].key)
 		p.space()
-		return at, nil
+		return next, nil
 	}
 	p.field = ""
 	key, err := p.str()

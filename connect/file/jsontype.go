@@ -111,8 +111,10 @@ func (s *shape) setFields(all shapes) error {
 			return fmt.Errorf("field %s: %w", f.Name, err)
 		}
 		s.byName[name] = len(s.fields)
-		s.fields = append(s.fields, shapeField{shape: shape, index: f.Index, name: name, key: `"` + name + `":`,
-			omitEmpty: options == "omitempty"})
+		s.fields = append(s.fields, shapeField{
+			shape: shape, index: f.Index, name: name, key: `"` + name + `":`,
+			omitEmpty: options == "omitempty",
+		})
 	}
 	return nil
 }

@@ -63,8 +63,10 @@ func parseUint(s string, bits int) (uint64, error) {
 }
 
 // powers holds the powers of ten that a float64 holds exactly.
-var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-	1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+var powers = [...]float64{
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+	1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}
 
 // parseFloat reads what strconv.ParseFloat reads, with the same result. Short decimals take a shortcut: their digits
 // are an integer below 2^53 and their power of ten is exact too, so one division, rounded once, is the right result.

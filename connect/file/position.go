@@ -60,8 +60,10 @@ func headSum(head []byte, offset int64) uint32 {
 
 // position returns where the stream stands.
 func (s *stream) position(line, records int64) position {
-	return position{kind: s.kind, offset: s.offset(), line: line, records: records,
-		head: headSum(s.head, s.offset()), tail: crc32.Checksum(s.tail(), castagnoli)}
+	return position{
+		kind: s.kind, offset: s.offset(), line: line, records: records,
+		head: headSum(s.head, s.offset()), tail: crc32.Checksum(s.tail(), castagnoli),
+	}
 }
 
 // goTo moves the stream to the position and makes sure that the content before it is what it was.

@@ -24,8 +24,10 @@ func (f Files[T]) Open(ctx context.Context, split connect.Split, pos []byte) (co
 	if err != nil {
 		return nil, err
 	}
-	r := &reader[T]{dec: dec, header: f.format == formatCSV && !f.noHeader, format: f.format,
-		maxLine: f.maxLine, name: filepath.ToSlash(path)}
+	r := &reader[T]{
+		dec: dec, header: f.format == formatCSV && !f.noHeader, format: f.format,
+		maxLine: f.maxLine, name: filepath.ToSlash(path),
+	}
 	r.split.csv, r.split.comma = f.format == formatCSV, f.comma
 	if len(pos) > 0 {
 		p, err := decodePosition(pos)

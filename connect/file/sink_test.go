@@ -79,8 +79,10 @@ func TestCommitFindsTrouble(t *testing.T) {
 		"cut":           {func(h, _ string) error { return os.Truncate(h, 5) }, []string{"has 5 bytes, but 24 were written"}},
 		"flipped":       {func(h, _ string) error { return os.WriteFile(h, []byte(strings.Repeat("x", 24)), 0o600) }, []string{"another checksum"}},
 		"name is taken": {func(_, p string) error { return os.WriteFile(p, []byte("mine"), 0o600) }, []string{"not overwritten", "has 4 bytes"}},
-		"name is taken by the same size": {func(_, p string) error { return os.WriteFile(p, []byte(strings.Repeat("x", 24)), 0o600) },
-			[]string{"not overwritten", "checksum"}},
+		"name is taken by the same size": {
+			func(_, p string) error { return os.WriteFile(p, []byte(strings.Repeat("x", 24)), 0o600) },
+			[]string{"not overwritten", "checksum"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
@@ -246,11 +248,13 @@ func TestCSVRoundTrip(t *testing.T) {
 		var records []rec
 		text := rapid.StringMatching(`[a-z",;\n\r é]{0,8}`)
 		for range rapid.IntRange(1, 20).Draw(rt, "n") {
-			records = append(records, rec{base: base{text.Draw(rt, "zone"), uint16(len(records))}, Text: text.Draw(rt, "text"),
+			records = append(records, rec{
+				base: base{text.Draw(rt, "zone"), uint16(len(records))}, Text: text.Draw(rt, "text"),
 				F: rapid.Float64().Draw(rt, "f"), G: rapid.Float32().Draw(rt, "g"), I: rapid.Int8().Draw(rt, "i"),
 				P:  rapid.Ptr(rapid.StringMatching(`[a-z"]{1,3}`), true).Draw(rt, "p"),
 				MS: time.UnixMilli(rapid.Int64Range(-1<<40, 1<<40).Draw(rt, "ms")).UTC(), Inner: base{Zone: text.Draw(rt, "inner")},
-				Wait: time.Duration(rapid.Int64().Draw(rt, "wait"))})
+				Wait: time.Duration(rapid.Int64().Draw(rt, "wait")),
+			})
 			if rapid.Bool().Draw(rt, "with time") {
 				records[len(records)-1].T = time.Unix(rapid.Int64Range(-1<<35, 1<<37).Draw(rt, "t"), 5).UTC()
 			}

@@ -35,8 +35,10 @@ func (f Files[T]) OpenWriter(ctx context.Context, info connect.SinkInfo) (connec
 	if err != nil {
 		return nil, err
 	}
-	w := &writer[T]{enc: enc, env: env.From(ctx), dir: filepath.Clean(f.path), info: info, roll: f.rollBytes, compress: f.compress,
-		extension: f.format.extension() + f.compress.extension()}
+	w := &writer[T]{
+		enc: enc, env: env.From(ctx), dir: filepath.Clean(f.path), info: info, roll: f.rollBytes, compress: f.compress,
+		extension: f.format.extension() + f.compress.extension(),
+	}
 	if err := makeDir(w.env.FS, w.dir); err != nil {
 		return nil, err
 	}
@@ -113,8 +115,10 @@ func (w *writer[T]) Write(_ context.Context, records []T) error {
 }
 
 func (w *writer[T]) newPart() *part {
-	p := &part{dir: w.dir, env: w.env, compress: w.compress, buf: w.buf[:0],
-		tmp: fmt.Sprintf("%s%d-%d-%d.inprogress", hiddenPrefix(w.info), w.info.Subtask, w.info.Term, w.sequence)}
+	p := &part{
+		dir: w.dir, env: w.env, compress: w.compress, buf: w.buf[:0],
+		tmp: fmt.Sprintf("%s%d-%d-%d.inprogress", hiddenPrefix(w.info), w.info.Subtask, w.info.Term, w.sequence),
+	}
 	w.buf = nil
 	w.sequence++
 	p.buf = w.enc.head(p.buf)
@@ -172,8 +176,10 @@ func (w *writer[T]) Prepare(_ context.Context, epoch uint64) (connect.Finish, er
 			if err := p.complete(); err != nil {
 				return nil, err
 			}
-			c.Parts = append(c.Parts, preparedPart{From: p.tmp, To: partName(epoch, subtask, i) + extension, Size: p.sum.size,
-				CRC: p.sum.crc, Records: p.records})
+			c.Parts = append(c.Parts, preparedPart{
+				From: p.tmp, To: partName(epoch, subtask, i) + extension, Size: p.sum.size,
+				CRC: p.sum.crc, Records: p.records,
+			})
 		}
 		if err := e.FS.SyncDir(dir); err != nil {
 			return nil, fmt.Errorf("file: sync directory %s: %w", dir, err)

@@ -31,6 +31,8 @@ type attempt struct {
 	decidedBefore int64
 	coord         *epoch.Coordinator
 	commits       map[string]connect.Committer // by sink id
+	// commitWith commits the output of a manifest.
+	commitWith func(*snapshot.Manifest) error
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
@@ -70,6 +72,8 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		a.outcome = epoch.Finished
 		return a.summary(), a.closeCommitters()
 	}
+	// What is decided must be committed: neither the end of the attempt nor a stop may cut a commit short.
+	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(context.WithoutCancel(ctx), m) }
 	err := a.start(taskCtx)
 	if err == nil {
 		a.loop(ctx, taskCtx)

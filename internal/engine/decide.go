@@ -110,8 +110,7 @@ func (a *attempt) restarts() int {
 }
 
 func (a *attempt) published(p *publication, err error) {
-	var uncertain *uncertainError
-	if errors.As(err, &uncertain) {
+	if _, ok := errors.AsType[*uncertainError](err); ok {
 		a.fail(err)
 		return
 	}
@@ -132,11 +131,11 @@ func (a *attempt) published(p *publication, err error) {
 func (a *attempt) commit(n uint64) {
 	m := a.manifest
 	a.group.Go("commit", func() {
-		a.mail.post(mail{committed: n, err: a.commitNow(m)})
+		a.mail.post(mail{committed: n, err: a.commitWith(m)})
 	})
 }
 
-func (a *attempt) commitNow(m *snapshot.Manifest) error {
+func (a *attempt) commitNow(ctx context.Context, m *snapshot.Manifest) error {
 	if err := a.env.Hit("commit.before"); err != nil {
 		return err
 	}
@@ -146,8 +145,7 @@ func (a *attempt) commitNow(m *snapshot.Manifest) error {
 		if c == nil || len(st.Committables) == 0 {
 			continue
 		}
-		// The epoch is decided: neither the end of the attempt nor a stop may cut the commit short.
-		err := protect(func() error { return c.Commit(context.Background(), m.Epoch, st.Committables) })
+		err := protect(func() error { return c.Commit(ctx, m.Epoch, st.Committables) })
 		if err != nil {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}

@@ -34,7 +34,7 @@ type taskRun struct {
 	name    string
 	subtask int
 	attempt *attempt
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the root context of the task
 	ev      task.Event
 
 	ops     []*instance
@@ -526,8 +526,7 @@ func (t *taskRun) running() *graph.Node {
 }
 
 func (t *taskRun) operatorError(err error) error {
-	var oe *OperatorError
-	if errors.As(err, &oe) {
+	if _, ok := errors.AsType[*OperatorError](err); ok {
 		return err
 	}
 	e := &OperatorError{Job: t.attempt.cfg.Job, Subtask: t.subtask, Err: err}

@@ -176,7 +176,8 @@ func TestAlignmentFinalIsTriedAgain(t *testing.T) {
 		b     element.Barrier
 		want  bool
 	}{
-		{0, element.Barrier{Epoch: 1}, false}, {1, element.Barrier{Epoch: 1}, true},
+		{0, element.Barrier{Epoch: 1}, false},
+		{1, element.Barrier{Epoch: 1}, true},
 		{0, element.Barrier{Epoch: 2, Final: true}, false},
 		{1, element.Barrier{Epoch: 3, Final: true}, false}, // 2 failed before this source was told of it
 		{0, element.Barrier{Epoch: 3, Final: true}, true},

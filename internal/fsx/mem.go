@@ -52,15 +52,15 @@ func newDir() *node {
 }
 
 // bind makes one change of names, seen at once and durable later.
-func (d *node) bind(step ...binding) {
+func (n *node) bind(step ...binding) {
 	for _, b := range step {
 		if b.node == nil {
-			delete(d.names, b.name)
+			delete(n.names, b.name)
 		} else {
-			d.names[b.name] = b.node
+			n.names[b.name] = b.node
 		}
 	}
-	d.pending = append(d.pending, step)
+	n.pending = append(n.pending, step)
 }
 
 func split(path string) []string {

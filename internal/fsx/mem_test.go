@@ -22,8 +22,9 @@ type both struct {
 
 // TestMemBehavesLikeOS does random operations on both and compares results and contents.
 func TestMemBehavesLikeOS(t *testing.T) {
+	base := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "fs")
+		dir, err := os.MkdirTemp(base, "fs") //nolint:usetesting // one for each case, below that of the test
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -85,7 +85,7 @@ func parse(t *testing.T, job, text string) *Graph {
 				n.Parallelism = p
 			}
 		}
-		for _, p := range strings.Fields(tail) {
+		for p := range strings.FieldsSeq(tail) {
 			var in Input
 			p, in.Keyed = strings.CutSuffix(p, "+keyed")
 			p, port, _ := strings.Cut(p, "@")

@@ -18,18 +18,19 @@ func (g *Graph) String() string {
 		idWidth, kindWidth = max(idWidth, len(n.ID)), max(kindWidth, len(n.Kind))
 	}
 	for _, n := range g.Nodes {
-		line := fmt.Sprintf("  %-*s  %-*s", idWidth, n.ID, kindWidth, n.Kind)
+		var line strings.Builder
+		fmt.Fprintf(&line, "  %-*s  %-*s", idWidth, n.ID, kindWidth, n.Kind)
 		if n.Parallelism > 0 {
-			line += fmt.Sprintf("  x%d", n.Parallelism)
+			fmt.Fprintf(&line, "  x%d", n.Parallelism)
 		}
 		for i, in := range n.Inputs {
 			sep := "  <- "
 			if i > 0 {
 				sep = ", "
 			}
-			line += sep + g.id(in.Node) + label(in.Side, in.Port, in.Keyed)
+			line.WriteString(sep + g.id(in.Node) + label(in.Side, in.Port, in.Keyed))
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }

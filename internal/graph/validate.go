@@ -249,7 +249,7 @@ func checkID(id string) error {
 	case id == "":
 		return errors.New("is empty: it names the operator in checkpoints and metrics and must be given")
 	case len(id) > MaxID:
-		return fmt.Errorf("is %d bytes long, at most %d are allowed: %.32q...", len(id), MaxID, id)
+		return fmt.Errorf("is %d bytes long, at most %d are allowed: it begins with %.32q", len(id), MaxID, id)
 	case id[0] == '.':
 		return fmt.Errorf("%q begins with a dot: it would be a hidden file", id)
 	}

@@ -106,9 +106,10 @@ func (s *Space[K, V]) keepPlan(pl *plan) {
 		}
 	}
 	if len(kept) >= maxPlans { // a Completed that comes this late is ignored, which only makes deltas longer
-		kept = append(kept[:0], kept[1:]...)
+		kept = kept[:copy(kept, kept[1:])]
 	}
-	s.plans = append(kept, pl)
+	kept = append(kept, pl)
+	s.plans = kept
 }
 
 // Completed says that an epoch is durable, with all before it: deltas from now on hold what changed after its Freeze. An epoch that

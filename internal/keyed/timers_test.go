@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -133,17 +134,13 @@ func TestTimersAgainstModel(t *testing.T) {
 					ts.Completed(epoch)
 					chain = append(chain, file)
 					clear(durable)
-					for id, at := range model {
-						durable[id] = at
-					}
+					maps.Copy(durable, model)
 				}
 			},
 			"restart": func(t *rapid.T) {
 				ts = restoreTimers(t, chain, len(durable))
 				clear(model)
-				for id, at := range durable {
-					model[id] = at
-				}
+				maps.Copy(model, durable)
 			},
 			"": func(t *rapid.T) {
 				if ts.Len() != len(model) {

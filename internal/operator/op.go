@@ -66,7 +66,7 @@ type NamedFrozen struct {
 
 // Context is what an operator knows about its place.
 type Context struct {
-	context.Context
+	context.Context //nolint:containedctx // it is the context of the operator's whole life
 
 	Job, ID              string
 	Subtask, Parallelism int

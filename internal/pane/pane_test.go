@@ -178,7 +178,7 @@ func TestLastAgainstBigNumbers(t *testing.T) {
 		at := rapid.Int64Range(math.MinInt64+1, math.MaxInt64-1).Draw(t, "time")
 		l := layout(t, window.Tumbling(time.Duration(size)).Offset(time.Duration(off)))
 
-		b := func(x int64) *big.Int { return big.NewInt(x) }
+		b := big.NewInt
 		rem := new(big.Int).Mod(new(big.Int).Sub(b(at), b(off)), b(size)) // Mod is never negative
 		start := new(big.Int).Sub(b(at), rem)
 		end := new(big.Int).Add(start, b(size))

@@ -2,6 +2,7 @@ package progress
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -55,7 +56,7 @@ func TestIdlenessExhaustive(t *testing.T) {
 				// Half of After or all of it, so that pauses matter.
 				l.Now = history[len(history)-1].Now + 2 + int64(bits>>4)
 			}
-			next := append(history, l)
+			next := slices.Concat(history, []Look{l})
 			e := d
 			if got, want := e.Observe(l), decide(after, next); got != want {
 				t.Fatalf("after %+v: idle %v, want %v", next, got, want)

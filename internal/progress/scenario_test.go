@@ -68,7 +68,8 @@ func combinerSteps(t *testing.T, d *datadriven.TestData) func([]string) string {
 	return func(f []string) string {
 		var wm int64
 		var advanced bool
-		switch i := 0; f[0] {
+		var i int
+		switch f[0] {
 		case "add":
 			c.Add()
 		case "restart":

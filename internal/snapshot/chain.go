@@ -106,7 +106,7 @@ func parseGroups(text string, limit int) ([]int, error) {
 	}
 	var out []int
 	next := 0
-	for _, part := range strings.Split(text, " ") {
+	for part := range strings.SplitSeq(text, " ") {
 		from, to, isRange := strings.Cut(part, "-")
 		if !isRange {
 			to = from

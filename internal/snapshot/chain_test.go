@@ -26,8 +26,10 @@ func TestExtend(t *testing.T) {
 	must(Extend(nil, one, []FileInfo{a1, b1}))
 	must(Extend(one, two, []FileInfo{a2, info(2, 1)}))
 	wantFiles := []FileInfo{a1, b1, a2}
-	want := []Chain{{Operator: "a", Runs: []Run{{0, 1, []int{0, 2}}, {1, 2, []int{2}}, {2, 3, []int{1, 2}}, {3, 4, []int{1}}}},
-		{Operator: "b", Runs: []Run{{3, 4, []int{1}}}}}
+	want := []Chain{
+		{Operator: "a", Runs: []Run{{0, 1, []int{0, 2}}, {1, 2, []int{2}}, {2, 3, []int{1, 2}}, {3, 4, []int{1}}}},
+		{Operator: "b", Runs: []Run{{3, 4, []int{1}}}},
+	}
 	if !reflect.DeepEqual(two.Files, wantFiles) || !reflect.DeepEqual(two.Chains, want) {
 		t.Errorf("epoch 2: %+v\n%+v", two.Files, two.Chains)
 	}

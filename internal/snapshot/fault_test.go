@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -96,9 +97,7 @@ func runUntilError(t *testing.T, fs fsx.FS, epochs int, hit func(string) error) 
 	}
 	for range epochs {
 		err := j.epoch()
-		for k, v := range j.epochs {
-			contents[k] = v
-		}
+		maps.Copy(contents, j.epochs)
 		if err != nil {
 			break
 		}
@@ -172,7 +171,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 					t.Fatalf("%s: open again: %v", label, err)
 				}
 			}
-			for made := 0; made < 4; made++ {
+			for range 4 {
 				if err := j.epoch(); err != nil {
 					if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.ENOSPC) {
 						t.Fatalf("%s: the cause is lost in %v", label, err)
@@ -269,9 +268,7 @@ func TestDamagedDirectory(t *testing.T) {
 		outcomes := map[string]int{}
 		try := func(label, path string, content []byte) {
 			changed := map[string][]byte{}
-			for p, c := range whole {
-				changed[p] = c
-			}
+			maps.Copy(changed, whole)
 			if changed[path] = content; content == nil {
 				delete(changed, path)
 			}

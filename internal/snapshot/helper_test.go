@@ -140,9 +140,13 @@ func (j *job) epoch() error {
 		}
 		files = append(files, info)
 	}
-	m := &Manifest{Job: testJob, Fingerprint: "f", Epoch: n, Term: j.store.Term(), Parallelism: j.tasks, Groups: j.groups, Created: "now",
-		Operators: []OperatorState{{ID: "count", Kind: "window", Types: map[string]string{"a": "u64->i64"}, Subtasks: [][]byte{{1, 2}, nil, {}},
-			Committables: [][]byte{[]byte("file")}, Counters: map[string]int64{"in": int64(n)}}}}
+	m := &Manifest{
+		Job: testJob, Fingerprint: "f", Epoch: n, Term: j.store.Term(), Parallelism: j.tasks, Groups: j.groups, Created: "now",
+		Operators: []OperatorState{{
+			ID: "count", Kind: "window", Types: map[string]string{"a": "u64->i64"}, Subtasks: [][]byte{{1, 2}, nil, {}},
+			Committables: [][]byte{[]byte("file")}, Counters: map[string]int64{"in": int64(n)},
+		}},
+	}
 	if err := Extend(j.prev, m, files); err != nil {
 		return err
 	}

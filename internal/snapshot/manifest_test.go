@@ -7,12 +7,17 @@ import (
 )
 
 func TestManifestRoundTrip(t *testing.T) {
-	m := &Manifest{Job: "j ✓ \"<>&\n", Fingerprint: "f", Epoch: 1<<63 + 5, Term: 1<<64 - 1, Parallelism: 3, Groups: 128, Finished: true, Restarts: 2,
+	m := &Manifest{
+		Job: "j ✓ \"<>&\n", Fingerprint: "f", Epoch: 1<<63 + 5, Term: 1<<64 - 1, Parallelism: 3, Groups: 128, Finished: true, Restarts: 2,
 		Created: "2026-11-20T08:00:00Z",
-		Operators: []OperatorState{{ID: "count", Kind: "window", Types: map[string]string{"a": "b", "": ""}, Subtasks: [][]byte{{0, 255}, nil, {}},
-			Committables: [][]byte{[]byte("x")}, Counters: map[string]int64{"in": -1 << 63}}, {ID: "sink"}},
-		Files: []FileInfo{{Name: fileID{7, 12345, 9}.name(), Size: 1 << 40, CRC32C: 1<<32 - 1, Epoch: 7, Term: 9, Task: 12345,
-			Contents: []StateGroups{{Operator: "o", State: "s", Groups: []int{0, 1, 2, 127}, Resets: []int{1}, Bytes: 99}}}},
+		Operators: []OperatorState{{
+			ID: "count", Kind: "window", Types: map[string]string{"a": "b", "": ""}, Subtasks: [][]byte{{0, 255}, nil, {}},
+			Committables: [][]byte{[]byte("x")}, Counters: map[string]int64{"in": -1 << 63},
+		}, {ID: "sink"}},
+		Files: []FileInfo{{
+			Name: fileID{7, 12345, 9}.name(), Size: 1 << 40, CRC32C: 1<<32 - 1, Epoch: 7, Term: 9, Task: 12345,
+			Contents: []StateGroups{{Operator: "o", State: "s", Groups: []int{0, 1, 2, 127}, Resets: []int{1}, Bytes: 99}},
+		}},
 		Chains: []Chain{{"o", "s", []Run{{0, 3, []int{0}}, {127, 128, []int{0}}}}},
 	}
 	b, err := m.Encode()

@@ -156,8 +156,10 @@ func (s *Store) noCheckpoint(manifests int, notes []Note) error {
 // adopt makes a manifest the one that the next is built on, and repairs its twin.
 func (s *Store) adopt(t twin, good []twin, notes []Note) (*Manifest, []Note, error) {
 	if s.published > t.m.Epoch {
-		notes = append(notes, Note{t.m.Epoch, filepath.Join(s.dir, t.name),
-			fmt.Sprintf("used although epoch %d was published: output of the epochs between may come again", s.published)})
+		notes = append(notes, Note{
+			t.m.Epoch, filepath.Join(s.dir, t.name),
+			fmt.Sprintf("used although epoch %d was published: output of the epochs between may come again", s.published),
+		})
 	}
 	whole := len(good) == 2 && bytes.Equal(good[0].raw, good[1].raw)
 	if !whole {

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 )
@@ -51,9 +52,7 @@ func TestTasksWriteAtTheSameTime(t *testing.T) {
 	}
 	want := model{}
 	for _, part := range models {
-		for k, v := range part {
-			want[k] = v
-		}
+		maps.Copy(want, part)
 	}
 	if d := want.diff(got); d != "" {
 		t.Error(d)

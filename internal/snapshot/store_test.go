@@ -129,7 +129,7 @@ func TestNeverStartsEmpty(t *testing.T) {
 		if err := k.store.Close(); err != nil {
 			t.Fatal(err)
 		}
-		k, notes, err = openJob(k.store.fs, 1, nil)
+		_, notes, err = openJob(k.store.fs, 1, nil)
 		if !errors.Is(err, ErrNoCheckpoint) {
 			t.Errorf("%s gone, second start: %v %v", name, notes, err)
 		}

@@ -60,9 +60,21 @@ func TestEntryOrder(t *testing.T) {
 		a, b string
 		ok   bool
 	}{
-		{"", "a", true}, {"", "", false}, {"a", "a", false}, {"a", "b", true}, {"b", "a", false}, {"a", "aa", true}, {"aa", "a", false},
-		{"12345678", "12345679", true}, {"12345679", "12345678", false}, {"12345678a", "12345678b", true}, {"12345678b", "12345678a", false},
-		{"12345678", "123456780", true}, {"123456780", "12345678", false}, {"\x7f2345678", "\x80", true}, {"\x802345678", "\x7f2345678", false},
+		{"", "a", true},
+		{"", "", false},
+		{"a", "a", false},
+		{"a", "b", true},
+		{"b", "a", false},
+		{"a", "aa", true},
+		{"aa", "a", false},
+		{"12345678", "12345679", true},
+		{"12345679", "12345678", false},
+		{"12345678a", "12345678b", true},
+		{"12345678b", "12345678a", false},
+		{"12345678", "123456780", true},
+		{"123456780", "12345678", false},
+		{"\x7f2345678", "\x80", true},
+		{"\x802345678", "\x7f2345678", false},
 	} {
 		for name, second := range map[string]func(*Writer) error{
 			"put":    func(w *Writer) error { return w.Put([]byte(c.b), nil) },
