@@ -104,6 +104,13 @@ func (s *Space[K, V]) Ensure(span int64) *Pane[K, V] {
 		p = &Pane[K, V]{
 			groups: uint64(s.cfg.Groups), lo: s.lo, clone: s.cfg.Key.Clone, space: s, heads: make([]head, n), tables: make([]table[K, V], n),
 		}
+		// The next window is likely to hold as many keys as the one before: its tables need not grow to that size step by step. One
+		// before others is a straggler's.
+		if i > 0 && i == len(s.panes) {
+			for g := range p.tables {
+				p.tables[g].want = len(s.panes[i-1].tables[g].slots)
+			}
+		}
 	}
 	p.span = span
 	s.panes = slices.Insert(s.panes, i, p)

@@ -8,6 +8,7 @@ package operator
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"github.com/millrace-stream/millrace/connect"
@@ -211,8 +212,20 @@ func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *E
 
 // Emit adds a record. It is passed on when the batch is full.
 func (e *Emitter[U]) Emit(v *U, t int64) error {
-	e.cur.Records = append(e.cur.Records, *v)
+	*e.Next(t) = *v
+	return e.Done()
+}
+
+// Next adds a record in place and returns its slot, which holds leftovers and must be filled before the next call. Done follows.
+func (e *Emitter[U]) Next(t int64) *U {
+	n := len(e.cur.Records)
+	e.cur.Records = slices.Grow(e.cur.Records, 1)[:n+1]
 	e.cur.Times = append(e.cur.Times, t)
+	return &e.cur.Records[n]
+}
+
+// Done passes the batch on when it is full.
+func (e *Emitter[U]) Done() error {
 	if len(e.cur.Records) >= e.pool.Capacity() {
 		return e.Flush()
 	}

@@ -246,17 +246,18 @@ func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
 		from = w.merge(parts)
 		defer w.scratch.Drop(scratchSpan)
 	}
-	// Nearly all of a result is the same for all keys.
 	end := satAdd(ws, w.size)
-	p := window.Pane[K, R]{Start: timeOf(ws), End: timeOf(end), Kind: window.OnTime}
+	start, until, at := timeOf(ws), timeOf(end), satAdd(ws, w.size-1)
 	return from.EachSorted(func(k *K, acc *A) error {
 		if w.Agg.Verify != nil {
 			if err := w.Agg.Verify(acc); err != nil {
 				return resultError(err, k, ws, end)
 			}
 		}
-		p.Key, p.Value = *k, w.Agg.Result(acc)
-		return w.emit.Emit(&p, satAdd(ws, w.size-1))
+		p := w.emit.Next(at)
+		p.Key, p.Start, p.End, p.Value = *k, start, until, w.Agg.Result(acc)
+		p.Revision, p.Kind = 0, window.OnTime
+		return w.emit.Done()
 	})
 }
 
