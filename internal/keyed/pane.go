@@ -211,12 +211,15 @@ type Ref[K comparable, V any] struct {
 const ahead = 32
 
 // EachSorted calls fn for all entries in the order of their encoded keys, until it returns an error, which it returns. fn must
-// not call the Space in a way that changes it.
+// not change the entry, which may be a copy, and not call the Space in a way that changes it.
 func (p *Pane[K, V]) EachSorted(fn func(k *K, v *V) error) error {
 	sc := p.space.pool.takeScratch()
 	defer p.space.pool.giveScratch(sc)
 	sc.begin(p.space.cfg.Key)
 	defer sc.end()
+	if p.Far() && p.space.cfg.Layout == codecFlat && p.space.cfg.Key.Uint != nil {
+		return p.eachSpread(sc, fn)
+	}
 	for g := range p.tables {
 		t := &p.tables[g]
 		if t.count > 0 {

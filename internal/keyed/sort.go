@@ -23,6 +23,9 @@ type scratch[K comparable, V any] struct {
 	items  []item
 	spare  []item
 	gone   []deleted[K]
+	// copies are the entries of a large pane, spread by eachSpread; upper is the bits of their keys that it spread them by.
+	copies []slot[K, V]
+	upper  uint
 	kbuf   []byte
 	vbuf   []byte
 	// touched keeps the compiler from leaving out the reads that only bring entries closer.
