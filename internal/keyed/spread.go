@@ -46,19 +46,19 @@ func (p *Pane[K, V]) eachSpread(sc *scratch[K, V], fn func(k *K, v *V) error) er
 func (p *Pane[K, V]) countUpper(sc *scratch[K, V]) (counts [1 << spreadBits]int) {
 	number := p.space.cfg.Key.Uint
 	for {
-		all, any := ^uint64(0), uint64(0)
+		and, or := ^uint64(0), uint64(0)
 		for g := range p.tables {
 			slots := p.tables[g].slots
 			for i := range slots {
 				if sl := &slots[i]; sl.meta != 0 {
 					k := number(&sl.key)
-					all &= k
-					any |= k
+					and &= k
+					or |= k
 					counts[k>>sc.upper&(1<<spreadBits-1)]++
 				}
 			}
 		}
-		upper := uint(max(0, bits.Len64(all^any)-spreadBits))
+		upper := uint(max(0, bits.Len64(and^or)-spreadBits))
 		if upper == sc.upper {
 			return counts
 		}
