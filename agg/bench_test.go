@@ -35,6 +35,12 @@ func BenchmarkAdd(b *testing.B) {
 	benchAdd(b, "TopN10", TopN(10, func(x, y wide) int { return int(x.Delay - y.Delay) }))
 	benchAdd(b, "TopBy10", TopBy(10, delay))
 	benchAdd(b, "Reduce", Reduce(func(x, y wide) wide { x.Fare += y.Fare; return x }))
+	benchAdd(b, "Variance", Variance(delay))
+	benchAdd(b, "VarianceFloat", Variance(func(w wide) float64 { return w.Fare }))
+	benchAdd(b, "Histogram10", Histogram(delay, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+	benchAdd(b, "DistinctBits", DistinctBits(delay))
+	benchAdd(b, "ApproxDistinct", ApproxDistinctAt(8, delay))
+	benchAdd(b, "Quantiles", Quantiles(delay, 0.5))
 	type four struct{ n, sum, low, high int64 }
 	join := func(n, s, l, h int64) four { return four{n, s, l, h} }
 	benchAdd(b, "CountSumMinMax", Combine4(Count[wide](), Sum(delay), Min(delay), Max(delay), join))

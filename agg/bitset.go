@@ -1,0 +1,113 @@
+package agg
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/millrace-stream/millrace/codec"
+)
+
+// BitsState is the accumulator of DistinctBits: the set of values as a roaring bitmap. It encodes itself: docs/format/sketches.md.
+type BitsState[V Integer] struct{ seen *roaring64.Bitmap }
+
+var _ codec.Self = (*BitsState[int])(nil)
+
+// DistinctBits counts the different values of f, exactly, like CountDistinct. It keeps them as a compressed bitmap: two bytes or less for each
+// value when they lie close together, as numbered customers or seats do, down to a bit and less. Values that are spread over all 64
+// bits, as hashes, take more than in CountDistinct.
+func DistinctBits[T any, V Integer](f func(T) V) Aggregator[T, BitsState[V], int64] {
+	return Aggregator[T, BitsState[V], int64]{
+		Add: func(acc *BitsState[V], t *T) {
+			if acc.seen == nil {
+				acc.seen = roaring64.New()
+			}
+			// Negative values become large ones, each a different one.
+			acc.seen.Add(uint64(f(*t)))
+		},
+		Merge: func(dst, src *BitsState[V]) {
+			switch {
+			case src.seen == nil:
+			case dst.seen == nil:
+				dst.seen = src.seen.Clone()
+			default:
+				dst.seen.Or(src.seen)
+			}
+		},
+		Result: func(acc *BitsState[V]) int64 {
+			if acc.seen == nil {
+				return 0
+			}
+			return int64(acc.seen.GetCardinality())
+		},
+		Err: missing("DistinctBits", f == nil),
+	}
+}
+
+// AppendState is for package codec.
+func (s *BitsState[V]) AppendState(dst []byte) []byte {
+	if s.seen == nil {
+		return append(dst, formatVersion, 0)
+	}
+	// A set can have several forms in memory, according to its history. The smallest one is always the same.
+	small := s.seen.Clone()
+	small.RunOptimize()
+	data, err := small.ToBytes()
+	if err != nil {
+		// Writing to memory does not fail. If it does, there must be no checkpoint without these values.
+		panic("agg: DistinctBits: the set of values cannot be encoded: " + err.Error())
+	}
+	dst = binary.AppendUvarint(append(dst, formatVersion, 1), uint64(len(data)))
+	return append(dst, data...)
+}
+
+// DecodeState is for package codec.
+func (s *BitsState[V]) DecodeState(src []byte) ([]byte, error) {
+	s.seen = nil
+	form, rest, err := readForm("DistinctBits", src)
+	if err != nil || form == 0 {
+		return rest, err
+	}
+	if form != 1 {
+		return nil, fmt.Errorf("agg: DistinctBits: form %d of the set is not known", form)
+	}
+	data, rest, err := readBlock("DistinctBits", rest)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := readBitmap(data)
+	if err != nil {
+		return nil, fmt.Errorf("agg: DistinctBits: the set of values is damaged: %w", err)
+	}
+	s.seen = seen
+	return rest, nil
+}
+
+func readBitmap(data []byte) (*roaring64.Bitmap, error) {
+	// The library allocates what the count says without a look at how much there is. A part takes 12 bytes at least.
+	if len(data) < 8 || binary.LittleEndian.Uint64(data) > uint64(len(data)-8)/12 {
+		return nil, errors.New("it says that it has more parts than there are bytes for")
+	}
+	seen := roaring64.New()
+	n, err := seen.ReadFrom(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	if n != int64(len(data)) {
+		return nil, fmt.Errorf("%d bytes follow it", int64(len(data))-n)
+	}
+	if err := seen.Validate(); err != nil {
+		return nil, err
+	}
+	if !seen.HasRunCompression() {
+		return seen, nil
+	}
+	// Runs are small to store but slow to add to: each value between two runs moves all that come after.
+	plain, it, buf := roaring64.New(), seen.ManyIterator(), make([]uint64, 1024)
+	for k := it.NextMany(buf); k > 0; k = it.NextMany(buf) {
+		plain.AddMany(buf[:k])
+	}
+	return plain, nil
+}
