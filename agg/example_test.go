@@ -3,6 +3,7 @@ package agg_test
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func show[A, R any](a agg.Aggregator[Ride, A, R]) {
 	for i := range rides {
 		a.Add(&acc, &rides[i])
 	}
-	fmt.Println(a.Result(&acc))
+	fmt.Fprintln(os.Stdout, a.Result(&acc))
 }
 
 func ExampleAggregator() {

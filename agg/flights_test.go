@@ -123,7 +123,7 @@ func (r sqlRow) near(column string, got, within float64) {
 
 func (r sqlRow) list(column string) (out []float64) {
 	r.t.Helper()
-	for _, s := range strings.Split(strings.Trim(r.row[column], "{}"), ",") {
+	for s := range strings.SplitSeq(strings.Trim(r.row[column], "{}"), ",") {
 		v, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			r.t.Fatal(err)

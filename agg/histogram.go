@@ -13,7 +13,7 @@ import (
 // HistogramState is the accumulator of Histogram.
 type HistogramState[V cmp.Ordered] struct {
 	// kind has no size; it shows in the description of the state that the bounds are of type V.
-	kind [0]V
+	kind [0]V //nolint:unused // read by codec.Describe
 	// bounds tells the bounds that the counts belong to from others. A job may be started again with other ones.
 	bounds uint64
 	counts []int64
