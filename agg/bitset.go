@@ -51,10 +51,9 @@ func (s *BitsState[V]) AppendState(dst []byte) []byte {
 	if s.seen == nil {
 		return append(dst, formatVersion, 0)
 	}
-	// A set can have several forms in memory, according to its history. The smallest one is always the same.
-	small := s.seen.Clone()
-	small.RunOptimize()
-	data, err := small.ToBytes()
+	// The parts of the set are not turned into runs (RunOptimize): smaller, but then their form would depend on when the job was restored,
+	// and adding to runs is slow. So a part is a list up to 4,096 values, a bitmap beyond, and a single run when it is full.
+	data, err := s.seen.ToBytes()
 	if err != nil {
 		// Writing to memory does not fail. If it does, there must be no checkpoint without these values.
 		panic("agg: DistinctBits: the set of values cannot be encoded: " + err.Error())
@@ -101,13 +100,5 @@ func readBitmap(data []byte) (*roaring64.Bitmap, error) {
 	if err := seen.Validate(); err != nil {
 		return nil, err
 	}
-	if !seen.HasRunCompression() {
-		return seen, nil
-	}
-	// Runs are small to store but slow to add to: each value between two runs moves all that come after.
-	plain, it, buf := roaring64.New(), seen.ManyIterator(), make([]uint64, 1024)
-	for k := it.NextMany(buf); k > 0; k = it.NextMany(buf) {
-		plain.AddMany(buf[:k])
-	}
-	return plain, nil
+	return seen, nil
 }

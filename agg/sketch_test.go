@@ -99,6 +99,20 @@ func TestSetsDoNotDependOnHistory(t *testing.T) {
 	})
 }
 
+// TestFullSetsDoNotDependOnHistory has parts of 65,536 values that are full in the end, however they became so.
+func TestFullSetsDoNotDependOnHistory(t *testing.T) {
+	values := make([]uint32, 200_000)
+	for i := range values {
+		values[i] = uint32(i) + 1<<16 - 1000
+	}
+	runs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		if runs++; runs <= 10 { // they are large
+			sameHistory(t, DistinctBits(self[uint32]), values)
+		}
+	})
+}
+
 func sameHistory[A, R any](t *rapid.T, a Aggregator[uint32, A, R], values []uint32) {
 	t.Helper()
 	if a.Err != nil {
