@@ -25,7 +25,6 @@ func (s *QuantilesState) AppendState(dst []byte) []byte {
 	all := s.centroids()
 	dst = append(dst, formatVersion, quantilesDigest)
 	dst = binary.LittleEndian.AppendUint64(dst, s.dice.state)
-	dst = appendFloat(appendFloat(dst, s.low), s.high)
 	dst = binary.AppendUvarint(dst, uint64(len(all)))
 	for _, c := range all {
 		dst = appendFloat(dst, c.mean)
@@ -70,13 +69,11 @@ func decodeValues(src []byte) (values []float64, rest []byte, err error) {
 }
 
 func (s *QuantilesState) decodeDigest(src []byte) ([]byte, error) {
-	if len(src) < 24 {
+	if len(src) < 8 {
 		return nil, errors.New("agg: Quantiles: the accumulator ends in the head of the digest")
 	}
 	state := binary.LittleEndian.Uint64(src)
-	low, rest := takeFloat(src[8:])
-	high, rest := takeFloat(rest)
-	means, rest, err := decodeValues(rest)
+	means, rest, err := decodeValues(src[8:])
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +91,6 @@ func (s *QuantilesState) decodeDigest(src []byte) ([]byte, error) {
 		}
 		all[i], total, rest = centroid{mean, n}, total+n, rest[k:]
 	}
-	if !(low <= means[0] && high >= means[len(means)-1] && low >= -quantileMost && high <= quantileMost) {
-		return nil, fmt.Errorf("agg: Quantiles: the digest reaches from %v to %v, but its values from %v to %v",
-			means[0], means[len(means)-1], low, high)
-	}
-	s.low, s.high = low, high
 	s.rebuild(all, state)
 	return rest, nil
 }

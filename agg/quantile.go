@@ -25,8 +25,6 @@ type QuantilesState struct {
 	few    []float64
 	digest *tdigest.TDigest
 	dice   *dice
-	// low and high are the smallest and largest value; the digest would forget them.
-	low, high float64
 }
 
 var _ codec.Self = (*QuantilesState)(nil)
@@ -73,7 +71,6 @@ func (s *QuantilesState) add(v float64) {
 		}
 		s.toDigest()
 	}
-	s.low, s.high = min(s.low, v), max(s.high, v)
 	s.put(v, 1)
 }
 
@@ -81,7 +78,6 @@ func (s *QuantilesState) add(v float64) {
 func (s *QuantilesState) toDigest() {
 	s.dice = &dice{}
 	s.digest = newDigest(s.dice)
-	s.low, s.high = slices.Min(s.few), slices.Max(s.few)
 	for _, v := range s.few {
 		s.put(v, 1)
 	}
@@ -112,14 +108,13 @@ func (s *QuantilesState) merge(o *QuantilesState) {
 		}
 		return
 	}
-	s.low, s.high = min(s.low, o.low), max(s.high, o.high)
 	// The library reads the other digest only; the dice are those of s. The error is as in put.
 	_ = s.digest.Merge(o.digest)
 }
 
 // clone copies a state that has a digest.
 func (s *QuantilesState) clone() QuantilesState {
-	c := QuantilesState{low: s.low, high: s.high}
+	var c QuantilesState
 	c.rebuild(s.centroids(), s.dice.state)
 	return c
 }
@@ -153,8 +148,11 @@ func (s *QuantilesState) rebuild(all []centroid, state uint64) {
 func (s *QuantilesState) quantiles(qs []float64) []float64 {
 	out := make([]float64, len(qs))
 	if s.digest != nil {
+		// A digest never joins its first and last centroid with others, so these are the smallest and largest value.
+		low, high := s.digest.Quantile(0), s.digest.Quantile(1)
 		for i, q := range qs {
-			out[i] = s.quantile(q)
+			// Between two equal values the last bit may come out higher or lower.
+			out[i] = max(low, min(high, s.digest.Quantile(q)))
 		}
 		return out
 	}
@@ -163,17 +161,6 @@ func (s *QuantilesState) quantiles(qs []float64) []float64 {
 		out[i] = between(sorted, q)
 	}
 	return out
-}
-
-// quantile asks the digest, which goes beyond the smallest and largest value at the ends.
-func (s *QuantilesState) quantile(q float64) float64 {
-	switch q {
-	case 0:
-		return s.low
-	case 1:
-		return s.high
-	}
-	return max(s.low, min(s.high, s.digest.Quantile(q)))
 }
 
 // between is the exact quantile of sorted values.

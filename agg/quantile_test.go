@@ -88,6 +88,34 @@ func TestErrorOfQuantiles(t *testing.T) {
 	}
 }
 
+// TestQuantilesStayWithinTheValues has digests with heavy and with equal ends, merged and not: the ends must be exact, and nothing beyond them.
+func TestQuantilesStayWithinTheValues(t *testing.T) {
+	qs := []float64{0, 1e-9, 1e-5, 0.2, 0.8, 1 - 1e-5, 1 - 1e-9, 1}
+	for name, values := range shapes(6000) {
+		low, high := slices.Min(values), slices.Max(values)
+		for _, cut := range []float64{high, values[3000], 0.1} {
+			a := Quantiles(func(v float64) float64 { return min(v, cut) }, qs...)
+			accs := []*QuantilesState{newAcc(a), newAcc(a), newAcc(a)}
+			for i := range values {
+				a.Add(accs[i%3], &values[i])
+			}
+			a.Merge(accs[0], accs[1])
+			for i, acc := range accs {
+				if i == 0 && cut == high {
+					a.Merge(acc, accs[2])
+					if got := a.Result(acc); got[0] != low || got[7] != high {
+						t.Errorf("%s: the ends are %v and %v, want %v and %v", name, got[0], got[7], low, high)
+					}
+				}
+				got := a.Result(acc)
+				if slices.Min(got) != got[0] || slices.Max(got) != got[7] {
+					t.Errorf("%s: below %v, part %d: a quantile of %v is beyond the ends", name, cut, i, got)
+				}
+			}
+		}
+	}
+}
+
 // TestDigestGoesOnAfterRestart: what was restored and what never stopped are the same, bit by bit, after more records and merges.
 func TestDigestGoesOnAfterRestart(t *testing.T) {
 	a := Quantiles(self[float64], 0.3, 0.999)

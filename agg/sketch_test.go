@@ -186,6 +186,14 @@ func TestErrorOfApproxDistinct(t *testing.T) {
 	}
 }
 
+func TestApproxDistinctKeepsNoText(t *testing.T) {
+	a, text := ApproxDistinct(self[string]), "cut from the buffer of a batch"
+	acc := newAcc(a)
+	if a.Add(acc, &text); acc.value != "" {
+		t.Errorf("the accumulator holds on to %q", acc.value)
+	}
+}
+
 func TestRegistersOfOtherPrecisionAreAnError(t *testing.T) {
 	a, b := ApproxDistinctAt(8, self[int]), ApproxDistinctAt(10, self[int])
 	x, y := newAcc(a), newAcc(b)
