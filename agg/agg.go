@@ -14,7 +14,10 @@
 //
 // Results do not depend on the order of records, nor on how they were divided among accumulators before a merge: ties are
 // broken by the order of package codec, collected items are sorted, integers are summed exactly. The exceptions are the last bits of float
-// sums and functions given to Reduce or Then that depend on order themselves.
+// sums and variances, the quantiles of more than 256 values within their error, and functions given to Reduce or Then that depend on
+// order themselves.
+//
+// Most results are exact. Those of ApproxDistinct, and of Quantiles for more than 256 values, are approximate, with bounded memory.
 package agg
 
 import (

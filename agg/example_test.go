@@ -3,7 +3,9 @@ package agg_test
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/millrace-stream/millrace/agg"
 )
@@ -25,7 +27,7 @@ func show[A, R any](a agg.Aggregator[Ride, A, R]) {
 	for i := range rides {
 		a.Add(&acc, &rides[i])
 	}
-	fmt.Println(a.Result(&acc))
+	fmt.Fprintln(os.Stdout, a.Result(&acc))
 }
 
 func ExampleAggregator() {
@@ -100,6 +102,78 @@ func ExampleTopBy() {
 func ExampleCountDistinct() {
 	show(agg.CountDistinct(func(r Ride) string { return r.Base }))
 	// Output: 2
+}
+
+func ExampleDistinctBits() {
+	show(agg.DistinctBits(func(r Ride) int64 { return r.Cents }))
+	// Output: 3
+}
+
+func ExampleApproxDistinct() {
+	show(agg.ApproxDistinct(func(r Ride) string { return r.Base }))
+	// Output: 2
+}
+
+func ExampleApproxDistinctAt() {
+	// 2^10 registers: a standard error of 3% in one kilobyte.
+	show(agg.ApproxDistinctAt(10, func(r Ride) int64 { return r.Cents }))
+	// Output: 3
+}
+
+func ExampleHistogram() {
+	// Below 1, from 1 to below 3, from 3 on.
+	show(agg.Histogram(func(r Ride) float64 { return r.Miles }, 1, 3))
+	// Output: [1 1 2]
+}
+
+func ExampleQuantiles() {
+	show(agg.Quantiles(func(r Ride) int64 { return r.Cents }, 0.5, 0.9))
+	// Output: [900 1145]
+}
+
+func ExampleVariance() {
+	show(agg.Variance(func(r Ride) int64 { return r.Cents }))
+	// Output: 122291.66666666667
+}
+
+func ExampleVariancePop() {
+	show(agg.VariancePop(func(r Ride) int64 { return r.Cents }))
+	// Output: 91718.75
+}
+
+func ExampleStdDev() {
+	show(agg.Then(agg.StdDev(func(r Ride) float64 { return r.Miles }), func(v float64) string { return fmt.Sprintf("%.3f", v) }))
+	// Output: 1.472
+}
+
+func ExampleStdDevPop() {
+	show(agg.Then(agg.StdDevPop(func(r Ride) float64 { return r.Miles }), func(v float64) string { return fmt.Sprintf("%.3f", v) }))
+	// Output: 1.275
+}
+
+type Reading struct {
+	At      time.Time
+	Celsius float64
+}
+
+func ExampleFirst() {
+	first := agg.First(func(r Reading) time.Time { return r.At })
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var acc agg.BestState[Reading, time.Time]
+	first.Add(&acc, &Reading{noon.Add(time.Minute), 20.5})
+	first.Add(&acc, &Reading{noon, 21})
+	fmt.Println(first.Result(&acc).Celsius)
+	// Output: 21
+}
+
+func ExampleLast() {
+	last := agg.Last(func(r Reading) time.Time { return r.At })
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var acc agg.BestState[Reading, time.Time]
+	last.Add(&acc, &Reading{noon.Add(time.Minute), 20.5})
+	last.Add(&acc, &Reading{noon, 21})
+	fmt.Println(last.Result(&acc).Celsius)
+	// Output: 20.5
 }
 
 func ExampleCombine2() {

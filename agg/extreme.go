@@ -3,6 +3,7 @@ package agg
 import (
 	"cmp"
 	"errors"
+	"time"
 
 	"github.com/millrace-stream/millrace/codec"
 )
@@ -65,8 +66,8 @@ func extreme[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregat
 	}
 }
 
-// BestState is the accumulator of MinBy and MaxBy.
-type BestState[T any, V cmp.Ordered] struct {
+// BestState is the accumulator of MinBy, MaxBy, First and Last.
+type BestState[T, V any] struct {
 	item T
 	by   V
 	some bool
@@ -75,23 +76,40 @@ type BestState[T any, V cmp.Ordered] struct {
 // MinBy is the record with the smallest value of f; among equals, the one that comes first in the order of codec.Ordered. A
 // record whose value is NaN is rejected. Without records the result is a zero record.
 func MinBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] {
-	return best("MinBy", -1, byPointer(f))
+	a := best("MinBy", -1, byPointer(f), cmp.Compare[V])
+	a.Check = rejectNaN("MinBy", byPointer(f))
+	return a
 }
 
 // MaxBy is the record with the largest value of f; among equals, the one that comes first in the order of codec.Ordered. A
 // record whose value is NaN is rejected. Without records the result is a zero record.
 func MaxBy[T any, V cmp.Ordered](f func(T) V) Aggregator[T, BestState[T, V], T] {
-	return best("MaxBy", 1, byPointer(f))
+	a := best("MaxBy", 1, byPointer(f), cmp.Compare[V])
+	a.Check = rejectNaN("MaxBy", byPointer(f))
+	return a
 }
 
-func best[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[T, BestState[T, V], T] {
+// First is the record with the earliest time; among equals, the one that comes first in the order of codec.Ordered. The time is that of f,
+// as a rule the one that the source was given as event time: which record arrived first differs from run to run. Without records
+// the result is a zero record.
+func First[T any](f func(T) time.Time) Aggregator[T, BestState[T, time.Time], T] {
+	return best("First", -1, byPointer(f), time.Time.Compare)
+}
+
+// Last is the record with the latest time; among equals, the one that comes first in the order of codec.Ordered. Otherwise it is
+// as First.
+func Last[T any](f func(T) time.Time) Aggregator[T, BestState[T, time.Time], T] {
+	return best("Last", 1, byPointer(f), time.Time.Compare)
+}
+
+func best[T, V any](name string, sign int, f func(*T) V, compare func(a, b V) int) Aggregator[T, BestState[T, V], T] {
 	it, err := itemsOf[T](name)
 	keep, _ := codec.Detach[V]()
 	better := func(item *T, by V, acc *BestState[T, V]) bool {
 		if !acc.some {
 			return true
 		}
-		c := cmp.Compare(by, acc.by)
+		c := compare(by, acc.by)
 		return c == sign || c == 0 && it.compare(item, &acc.item) < 0
 	}
 	return Aggregator[T, BestState[T, V], T]{
@@ -114,7 +132,6 @@ func best[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregator[
 			}
 		},
 		Result: func(acc *BestState[T, V]) T { return it.out(&acc.item) },
-		Check:  rejectNaN(name, f),
 		Err:    errors.Join(err, missing(name, f == nil)),
 	}
 }

@@ -11,7 +11,7 @@ import (
 // sum of the absolute values, plus one rounding.
 type SumState[N Number] struct {
 	// kind has no size; it shows in the description of the state that this is a sum of N.
-	kind [0]N //nolint:unused // read by reflection
+	kind [0]N //nolint:unused // read by codec.Describe
 	// lo and hi are the halves of a 128-bit integer; or the bits of a float64 and of what rounding has lost.
 	lo, hi uint64
 }

@@ -60,6 +60,9 @@ var outsideCore = []string{"internal/cmd", "internal/lint", "internal/model", "i
 // coreModules are the third-party modules that the engine may import, and where; "" is everywhere. Whoever adds one says
 // why in docs/dependencies.md.
 var coreModules = map[string]string{
+	"github.com/RoaringBitmap/roaring/v2": "agg",
+	"github.com/axiomhq/hyperloglog":      "agg",
+	"github.com/caio/go-tdigest/v4":       "agg",
 	"github.com/cheggaaa/pb/v3":           "internal/console",
 	"github.com/cockroachdb/pebble/v2":    "internal/keyed",
 	"github.com/klauspost/compress":       "",
