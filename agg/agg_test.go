@@ -13,6 +13,7 @@ import (
 
 func cents(t trip) int32  { return t.Cents }
 func fare(t trip) float64 { return t.Fare }
+func miles(t trip) uint8  { return t.Miles }
 func zone(t trip) string  { return t.Zone }
 
 // byOrder sorts records as codec.Ordered does, written by hand.
