@@ -52,7 +52,8 @@ func (d disk) Open(path string) (fsx.File, error)         { return d.readable(pa
 func (d disk) ReadDir(path string) ([]fs.DirEntry, error) { return d.readable(path).ReadDir(path) }
 func (d disk) Stat(path string) (fs.FileInfo, error)      { return d.readable(path).Stat(path) }
 func (d disk) Remove(path string) error                   { return d.change("remove", path, fsx.FS.Remove) }
-func (d disk) MkdirAll(path string) error                 { return d.change("mkdir", path, fsx.FS.MkdirAll) }
+
+func (d disk) MkdirAll(path string) error { return d.change("mkdir", path, fsx.FS.MkdirAll) }
 
 func (d disk) change(op, path string, do func(fsx.FS, string) error) error {
 	f, err := d.writable(op, path)

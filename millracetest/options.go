@@ -53,7 +53,7 @@ func newSettings(opts []Option, crash bool) (settings, error) {
 		}
 	}
 	if !crash && len(s.parallelism) > 1 {
-		errs = append(errs, fmt.Errorf("Parallelism%v: Run runs the job once; Crash changes it from start to start", s.parallelism))
+		errs = append(errs, fmt.Errorf("option Parallelism%v: Run runs the job once; Crash changes it from start to start", s.parallelism))
 	}
 	return s, errors.Join(errs...)
 }
@@ -72,7 +72,7 @@ func (s *settings) config(parallelism int) millrace.Config {
 func Parallelism(p ...int) Option {
 	return Option{name: "Parallelism", apply: func(s *settings) error {
 		if len(p) == 0 || slices.Min(p) < 1 {
-			return fmt.Errorf("Parallelism%v: it must be 1 or more", p)
+			return fmt.Errorf("option Parallelism%v: it must be 1 or more", p)
 		}
 		s.parallelism = slices.Clone(p)
 		return nil

@@ -176,7 +176,7 @@ func (e *stuckError) Error() string {
 	fmt.Fprintf(&b, "stuck: nothing has moved for %v, %d epochs are decided\n", e.after, e.status.Epochs)
 	b.WriteString(picture(e.status))
 	for _, s := range e.stacks {
-		fmt.Fprintf(&b, "an operator is busy in:\n%s\n", s)
+		fmt.Fprintf(&b, "a task of this process is busy in:\n%s\n", s)
 	}
 	if !e.ended {
 		b.WriteString("the job could not be stopped either: a function of it does not return\n")

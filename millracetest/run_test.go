@@ -56,7 +56,7 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestStuckJobIsShown(t *testing.T) {
 	open := millracetest.Script[sale]().Records(sale{"a", sec(3), 1}).Watermark(sec(42)).StayOpen()
 	fails(t, func(tb millracetest.TB) {
-		millracetest.Run(tb, sums(open, millracetest.Collect[pane](), millracetest.Collect[sale]()), millracetest.StuckAfter(200*time.Millisecond))
+		millracetest.Run(tb, sums(open, millracetest.Collect[pane](), millracetest.Collect[sale]()), millracetest.StuckAfter(500*time.Millisecond))
 	}, "stuck", "1970-01-01T00:00:42Z", "sum ", "late ", "waiting")
 
 	free := make(chan struct{})
@@ -66,8 +66,8 @@ func TestStuckJobIsShown(t *testing.T) {
 		Process("block", func(*millrace.Proc[string, int64, int64], sale) error { return waitFor(free) }).
 		To("out", memory.NewSink[int64]())
 	tb := &fake{}
-	s := millracetest.Run(tb, job, millracetest.Parallelism(2), millracetest.StuckAfter(200*time.Millisecond))
-	for _, w := range []string{"an operator is busy in", "waitFor", "does not return"} {
+	s := millracetest.Run(tb, job, millracetest.Parallelism(2), millracetest.StuckAfter(500*time.Millisecond))
+	for _, w := range []string{"is busy in", "waitFor", "does not return"} {
 		if !strings.Contains(tb.failure, w) {
 			t.Errorf("the failure does not say %q:\n%s", w, tb.failure)
 		}

@@ -96,7 +96,7 @@ func TestIdleScriptHoldsNobody(t *testing.T) {
 			Aggregate("count", agg.Count[sale]()).
 			To("out", millracetest.Collect[pane]())
 		var s millrace.Status
-		fails(t, func(tb millracetest.TB) { s = millracetest.Run(tb, job, millracetest.StuckAfter(200*time.Millisecond)) }, "stuck")
+		fails(t, func(tb millracetest.TB) { s = millracetest.Run(tb, job, millracetest.StuckAfter(500*time.Millisecond)) }, "stuck")
 		i := slices.IndexFunc(s.Operators, func(o millrace.OperatorStatus) bool { return o.ID == "count" })
 		if i < 0 || !s.Operators[i].Watermark.Equal(want) || s.Operators[i].Ended {
 			t.Errorf("want the watermark %v: %+v", want, s.Operators)

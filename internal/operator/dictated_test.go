@@ -145,7 +145,7 @@ func TestDictatedWatermarkIsRestored(t *testing.T) {
 		}
 		op, after := openTold(t, src, cut.State)
 		pollTold(t, op, 100)
-		if got := append(before.seen, after.seen...); !slices.Equal(got, whole.seen) || after.wm != whole.wm {
+		if got := slices.Concat(before.seen, after.seen); !slices.Equal(got, whole.seen) || after.wm != whole.wm {
 			t.Errorf("restored after %d reads: %v, want %v", n, got, whole.seen)
 		}
 	}
