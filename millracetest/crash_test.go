@@ -28,8 +28,8 @@ func TestCrashPassesARightJob(t *testing.T) {
 	in := sales(500, 60)
 	r := millracetest.Crash(t, func(w *millracetest.Trial) *millrace.Job {
 		return sums(memory.Of(in...), w.Collect[pane]("sums"), w.Collect[sale]("late"))
-	}, millracetest.Kills(40))
-	if r.Kills < 40 || r.InEpoch < 20 || r.PowerLosses < 5 || r.Trials < 20 || len(r.Points) < 12 {
+	}, millracetest.Kills(25))
+	if r.Kills < 25 || r.InEpoch < 10 || r.PowerLosses < 5 || r.Trials < 10 || len(r.Points) < 8 {
 		t.Errorf("too little was tried: %+v", r)
 	}
 }
@@ -48,12 +48,12 @@ func TestCrashPassesARightJobWithFiles(t *testing.T) {
 	var lines []int
 	r := millracetest.Crash(t, func(w *millracetest.Trial) *millrace.Job {
 		return sums(file.CSV[sale](in), file.JSONL[pane](w.Path("sums")).Gzip(), file.CSV[sale](w.Path("late")))
-	}, millracetest.Kills(25), millracetest.Check(func(w *millracetest.Trial) error {
+	}, millracetest.Kills(16), millracetest.Check(func(w *millracetest.Trial) error {
 		late, err := w.Lines(w.Path("late"))
 		lines = append(lines, len(late))
 		return err
 	}))
-	if r.InEpoch < 10 || r.PowerLosses < 3 {
+	if r.InEpoch < 6 || r.PowerLosses < 3 {
 		t.Errorf("too little was tried: %+v", r)
 	}
 	if len(lines) != r.Trials+4 || lines[0] == 0 {

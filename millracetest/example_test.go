@@ -98,7 +98,8 @@ func ExampleScripted_Split() {
 // What is stuck is shown with where everything stands.
 func ExampleRun_stuck() {
 	in := millracetest.Script[Ride]().Records(ride("west", "12:10")).Watermark(clock("12:30")).StayOpen()
-	millracetest.Run(t, hourly(in, millracetest.Collect[counted](), millracetest.Collect[Ride]()), millracetest.StuckAfter(time.Second))
+	millracetest.Run(t, hourly(in, millracetest.Collect[counted](), millracetest.Collect[Ride]()), millracetest.StuckAfter(time.Second),
+		millracetest.Configure(func(c *millrace.Config) { c.Checkpoint.Interval = time.Hour }))
 	// Output:
 	// millracetest: job hourly: stuck: nothing has moved for 1s, 0 epochs are decided
 	// operator             kind                 in        out    waiting  watermark
