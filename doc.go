@@ -32,4 +32,8 @@
 // A function given to Map, Filter, KeyBy and the like is shared by parallel subtasks: it must not keep anything. Records
 // are passed by value where that reads best, and by pointer in the form whose name ends in Ref, which is faster for
 // records of more than four words. A pointer is valid during the call only.
+//
+// # Tests
+//
+// Package millracetest tests jobs: with a script in place of input, where a test says what is late, and with crashes.
 package millrace

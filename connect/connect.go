@@ -58,6 +58,16 @@ type Reader[T any] interface {
 	Close() error
 }
 
+// Watermarks is implemented by readers that know the watermark of their split: what they say takes the place of the
+// watermark that is otherwise made from event times and their out-of-orderness, and of IdleAfter.
+type Watermarks interface {
+	// Watermark returns the watermark behind the last record that Read returned, in ns since 1970 UTC: math.MinInt64 before
+	// there is one, and never math.MaxInt64, which io.EOF stands for. One that goes back is taken for the one before. It is asked
+	// after every Read, so a Read must end with the record behind which the watermark moves; one that returns no record
+	// may move it too. With idle set, the split holds nothing back until its next record or a later watermark.
+	Watermark() (t int64, idle bool)
+}
+
 // Guarantee is what a sink can promise about the records that it is given.
 type Guarantee uint8
 

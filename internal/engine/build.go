@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/epoch"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
@@ -92,6 +93,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		id: len(a.tasks), name: fmt.Sprintf("%s/%d", head.ID, sub), subtask: sub,
 		attempt: a, ctx: ctx, ev: a.env.Sched.NewEvent(),
 	}
+	t.clock.Store(element.NoTime)
 	lo, hi := keyed.Range(sub, ch.Parallelism, a.cfg.Groups)
 	for _, n := range ch.Nodes {
 		node := a.cfg.Graph.Nodes[n]
@@ -100,6 +102,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if spec.NewSource != nil {
 			t.source = spec.NewSource()
 			o.op = t.source
+			o.counters.Watermark.Store(element.NoTime)
 		} else {
 			o.op = spec.New()
 		}

@@ -70,14 +70,20 @@ type Status struct {
 	Elapsed time.Duration
 	// InRun counts the records read in this run.
 	InRun int64
-	// Sinks lists for each sink what it promises.
+	// Operators is the ledger, and where each operator stands.
 	Operators []OperatorStatus
 }
 
-// OperatorStatus is the ledger of one operator.
+// OperatorStatus is the ledger of one operator and where it stands.
 type OperatorStatus struct {
 	ID, Kind                string
 	In, Out, Late, Filtered int64
+	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
+	Queued int64
+	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says
+	// that they have been given the last.
+	Watermark time.Time
+	Ended     bool
 }
 
 // Summary is the end of a run.

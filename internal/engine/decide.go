@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/epoch"
-	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
@@ -162,93 +160,5 @@ func (a *attempt) retire(n uint64) {
 	a.cfg.Log.Debug("epoch committed", "job", a.cfg.Job, "epoch", n, "took", a.epochTime)
 	if _, err := a.store.Retire(a.cfg.Keep); err != nil {
 		a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
-	}
-}
-
-// status adds up the counters of all tasks.
-func (a *attempt) status() Status {
-	s := Status{
-		BytesTotal: a.bytesTotal, Epoch: a.lastEpoch(), EpochTime: a.epochTime, Epochs: a.decidedBefore + a.epochs,
-		Failed: a.failed + a.failedEpochs, Restarts: a.restarts(), Elapsed: a.env.Sched.Now().Sub(a.started),
-	}
-	first := true
-	byID := map[string]int{}
-	for _, t := range a.tasks {
-		s.BarrierPause = max(s.BarrierPause, time.Duration(t.pause.Load()))
-		for _, o := range t.ops {
-			c, id := o.counters, o.node.ID
-			i, ok := byID[id]
-			if !ok {
-				i = len(s.Operators)
-				byID[id] = i
-				s.Operators = append(s.Operators, OperatorStatus{ID: id, Kind: string(o.node.Kind)})
-			}
-			st := &s.Operators[i]
-			st.In += c.In.Load()
-			st.Out += c.Out.Load()
-			st.Late += c.Late.Load()
-			st.Filtered += c.Filtered.Load()
-			s.Late += c.Late.Load()
-			s.LateWindows += c.LateWindows.Load()
-			s.Filtered += c.Filtered.Load()
-			s.TimersDiscarded += c.TimersDiscarded.Load()
-			s.OpenWindows += c.OpenWindows.Load()
-			switch o.node.Kind {
-			case "source":
-				s.In += c.In.Load()
-				s.BytesRead += c.BytesRead.Load()
-				if n := c.Newest.Load(); n > s.Newest || s.Newest == 0 {
-					s.Newest = n
-				}
-				if w := c.Watermark.Load(); first || w < s.Watermark {
-					s.Watermark, first = w, false
-				}
-			case "sink":
-				s.Out += c.Out.Load()
-			}
-		}
-	}
-	s.InRun = a.inRun + s.In - a.inBefore
-	return s
-}
-
-func (a *attempt) summary() Summary {
-	s := Summary{Status: a.status(), Finished: a.outcome == epoch.Finished}
-	if len(a.tasks) == 0 && a.manifest != nil {
-		// A job that had finished before, or that failed before its tasks were made: its totals are in the checkpoint.
-		if a.manifest.Finished {
-			s.Watermark = element.EndTime
-		}
-		for i := range a.manifest.Operators {
-			o := &a.manifest.Operators[i]
-			c := o.Counters
-			s.Operators = append(s.Operators, OperatorStatus{ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"]})
-			s.Late += c["late"]
-			s.LateWindows += c["late_windows"]
-			s.Filtered += c["filtered"]
-			switch o.Kind {
-			case "source":
-				s.In += c["in"]
-				a.addProgress(&s.Status, o)
-			case "sink":
-				s.Out += c["out"]
-			}
-		}
-		s.Restarts = a.manifest.Restarts
-	}
-	return s
-}
-
-// addProgress adds what the checkpoint says about the splits of a source.
-func (a *attempt) addProgress(s *Status, o *snapshot.OperatorState) {
-	bytes, newest, ok, err := operator.OldProgress(o.Subtasks)
-	if err != nil {
-		a.cfg.Log.Warn("the summary lacks the progress of a source", "source", o.ID, "error", err)
-		return
-	}
-	s.BytesRead += bytes
-	s.BytesTotal += bytes
-	if ok && (newest > s.Newest || s.Newest == 0) {
-		s.Newest = newest
 	}
 }

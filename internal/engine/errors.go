@@ -9,6 +9,15 @@ import (
 	"github.com/millrace-stream/millrace/connect"
 )
 
+// Points are the fault points of the engine itself, in the order in which a start and then an epoch pass them.
+var Points = []string{
+	"recover.before", // before the committer of a sink is told what the restored checkpoint says
+	"recover.after",
+	"commit.before",  // the epoch is decided, no sink has committed
+	"commit.between", // a sink has committed, the next has not
+	"commit.after",
+}
+
 // OperatorError is how a job fails: which operator, where its records come from, and why.
 type OperatorError struct {
 	// Job and Operator are the stable ids; Subtask is the parallel instance.

@@ -50,6 +50,8 @@ type taskRun struct {
 	lastOut time.Time
 	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
 	pause atomic.Int64
+	// clock is the watermark of the inputs together, for reports. That of a source is counted by its operator.
+	clock atomic.Int64
 
 	// unsaved counts records read since the last barrier; asked says that an epoch has been asked for because of it.
 	unsaved int64
@@ -445,6 +447,7 @@ func (t *taskRun) moved(input int, out int64, advanced bool) error {
 	if !advanced {
 		return nil
 	}
+	t.clock.Store(out)
 	return t.heads[input].Watermark(out)
 }
 
@@ -453,6 +456,7 @@ func (t *taskRun) combine(input int, h *element.Header) {
 	kept := h.Steps[:0]
 	for _, s := range h.Steps {
 		if out, advanced := t.clocks.Advance(input, s.Time); advanced {
+			t.clock.Store(out)
 			kept = element.AppendStep(kept, element.Step{At: s.At, Time: out})
 		}
 	}

@@ -86,8 +86,12 @@ type sourceOp[T any] struct {
 // split is a split that is assigned to the subtask. Its index is its input of the combiner.
 type split[T any] struct {
 	connect.Split
-	index   int
-	reader  connect.Reader[T]
+	index  int
+	reader connect.Reader[T]
+	// dictates is the reader, if it knows the watermark.
+	dictates connect.Watermarks
+	// told says that wm is what a reader has said, this one or the one before the restore.
+	told    bool
 	pos     []byte
 	bounded progress.Bounded
 	quiet   progress.Idleness
@@ -103,7 +107,10 @@ type splitState struct {
 	ID       string `json:"id"`
 	Position []byte `json:"position,omitempty"`
 	// Newest is the state of the watermark generator.
-	Newest  int64           `json:"newest"`
+	Newest int64 `json:"newest"`
+	// Watermark is that of a reader that dictates it.
+	Watermark *int64 `json:"watermark,omitempty"`
+
 	Status  progress.Status `json:"status"`
 	Records int64           `json:"records"`
 	Bytes   int64           `json:"bytes"`
@@ -210,6 +217,9 @@ func (s *sourceOp[T]) Assign(splits []connect.Split) error {
 			sp.pos, sp.records, sp.bytes = st.Position, st.Records, st.Bytes
 			sp.bounded.Restore(st.Newest)
 			in = progress.InputState{Watermark: sp.bounded.Watermark(), Status: st.Status}
+			if st.Watermark != nil {
+				in.Watermark, sp.told = *st.Watermark, true
+			}
 			switch in.Status {
 			case progress.Ended:
 				sp.ended = true
@@ -253,6 +263,7 @@ func (s *sourceOp[T]) Start() error {
 	if len(s.c.Old) > 0 && s.ended == len(s.splits) && s.DiscoverEvery() == 0 {
 		s.wm = element.EndTime
 	}
+	s.c.Counters.Watermark.Store(s.wm)
 	if s.wm > element.NoTime {
 		return s.out.Watermark(s.wm)
 	}
@@ -290,7 +301,7 @@ func (s *sourceOp[T]) Poll(limit int) (PollResult, error) {
 		if sp == nil {
 			return s.nothing()
 		}
-		n, err := s.read(sp, limit)
+		more, err := s.read(sp, limit)
 		switch {
 		case errors.Is(err, io.EOF):
 			if err := s.end(sp); err != nil {
@@ -298,7 +309,7 @@ func (s *sourceOp[T]) Poll(limit int) (PollResult, error) {
 			}
 		case err != nil:
 			return 0, err
-		case n == 0:
+		case !more:
 			sp.asked = true
 		default:
 			return PollMore, nil
@@ -325,6 +336,7 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 		return nil, fmt.Errorf("open split %s: %w", best.ID, err)
 	}
 	best.reader = r
+	best.dictates, best.told = r.(connect.Watermarks)
 	s.open++
 	return best, nil
 }
@@ -343,7 +355,7 @@ func (s *sourceOp[T]) nothing() (PollResult, error) {
 	s.look(nil)
 	before := s.wm
 	for _, sp := range s.splits {
-		if sp.asked && sp.quiet.Idle() && s.combiner.Status(sp.index) != progress.Idle {
+		if sp.asked && sp.dictates == nil && sp.quiet.Idle() && s.combiner.Status(sp.index) != progress.Idle {
 			s.wm, _ = s.combiner.SetIdle(sp.index, true)
 		}
 		sp.asked = false
@@ -361,14 +373,17 @@ func (s *sourceOp[T]) nothing() (PollResult, error) {
 	return PollNothing, nil
 }
 
-// read passes one batch of the split on.
-func (s *sourceOp[T]) read(sp *split[T], limit int) (int, error) {
+// read passes one batch of the split on, or a watermark that stands where no record is. It reports whether there was anything.
+func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 	b := s.pool.Get()
 	buf := b.Records[:min(cap(b.Records), limit)]
 	n, err := sp.reader.Read(s.c, buf)
 	if n == 0 {
 		b.Free()
-		return 0, err
+		if err != nil || sp.dictates == nil {
+			return false, err
+		}
+		return s.heed(sp, nil)
 	}
 	b.Records = buf[:n]
 	b.Times = slices.Grow(b.Times, n)[:n]
@@ -379,7 +394,7 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (int, error) {
 	} else if bad, err := s.time.Extract(b.Records, b.Times); err != nil {
 		where := sp.reader.Where(bad)
 		b.Free()
-		return 0, &connect.RecordError{Where: where, Err: err}
+		return false, &connect.RecordError{Where: where, Err: err}
 	}
 	s.saidIdle = false
 	if s.combiner.Status(sp.index) == progress.Idle {
@@ -388,7 +403,13 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (int, error) {
 			b.Advance(0, out)
 		}
 	}
-	if s.time.Extract != nil {
+	switch {
+	case sp.dictates != nil:
+		if _, err := s.heed(sp, b); err != nil {
+			b.Free()
+			return false, err
+		}
+	case s.time.Extract != nil:
 		s.observe(sp, b)
 	}
 	sp.records += int64(n)
@@ -396,7 +417,68 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (int, error) {
 	c.In.Add(int64(n))
 	c.Out.Add(int64(n))
 	s.countBytes(sp)
-	return n, s.out.Process(b)
+	if err := s.out.Process(b); err != nil {
+		return false, err
+	}
+	return true, s.sayIdle()
+}
+
+// sayIdle says it when all splits are idle because their readers say so. Nothing says it of the others.
+func (s *sourceOp[T]) sayIdle() error {
+	if s.saidIdle || !s.combiner.AllIdle() {
+		return nil
+	}
+	s.saidIdle = true
+	return s.out.Idle()
+}
+
+// heed takes the watermark that the reader of the split dictates: as a step behind the records of b, or by itself when there
+// are none. It reports whether anything has changed.
+func (s *sourceOp[T]) heed(sp *split[T], b *element.Of[T]) (changed bool, err error) {
+	wm, idle := sp.dictates.Watermark()
+	if wm == element.EndTime {
+		return false, fmt.Errorf("split %s: its reader says that the watermark is at the end: it must return io.EOF instead", sp.ID)
+	}
+	before := s.wm
+	if wm > sp.wm {
+		changed, sp.wm = true, wm
+		s.wm, _ = s.combiner.Advance(sp.index, wm)
+	}
+	if idle && s.combiner.Status(sp.index) != progress.Idle {
+		changed = true
+		s.wm, _ = s.combiner.SetIdle(sp.index, true)
+	}
+	s.c.Counters.Watermark.Store(s.wm)
+	if b != nil {
+		if s.time.Extract != nil {
+			s.seen(sp, slices.Max(b.Times))
+		}
+		if s.wm > before {
+			b.Advance(b.Len(), s.wm)
+		}
+		return changed, nil
+	}
+	awake := s.saidIdle && !s.combiner.AllIdle() // those after the source must hear of it, also when the watermark stays
+	if s.wm > before || awake && s.wm > element.NoTime {
+		s.saidIdle = s.saidIdle && !awake
+		if err := s.out.Watermark(s.wm); err != nil {
+			return changed, err
+		}
+	}
+	return changed, s.sayIdle()
+}
+
+// seen notes the largest event time of a batch of which the watermark is not made.
+func (s *sourceOp[T]) seen(sp *split[T], t int64) {
+	sp.bounded.Observe(t)
+	s.newest(sp)
+}
+
+func (s *sourceOp[T]) newest(sp *split[T]) {
+	c := s.c.Counters
+	if newest := sp.bounded.State(); newest > c.Newest.Load() || c.Newest.Load() == 0 {
+		c.Newest.Store(newest)
+	}
 }
 
 func (s *sourceOp[T]) countBytes(sp *split[T]) {
@@ -423,11 +505,8 @@ func (s *sourceOp[T]) observe(sp *split[T], b *element.Of[T]) {
 			b.Advance(i+1, out)
 		}
 	}
-	c := s.c.Counters
-	if newest := sp.bounded.State(); newest > c.Newest.Load() || c.Newest.Load() == 0 {
-		c.Newest.Store(newest)
-	}
-	c.Watermark.Store(s.wm)
+	s.newest(sp)
+	s.c.Counters.Watermark.Store(s.wm)
 }
 
 // end closes a split that has been read to its end.
@@ -478,6 +557,9 @@ func (s *sourceOp[T]) Freeze(uint64) (Cut, error) {
 		state.Splits[i] = splitState{
 			ID: sp.ID, Position: sp.pos, Newest: sp.bounded.State(), Status: s.combiner.Status(sp.index),
 			Records: sp.records, Bytes: sp.bytes,
+		}
+		if sp.told && !sp.ended {
+			state.Splits[i].Watermark = &sp.wm
 		}
 	}
 	b, err := json.Marshal(state)

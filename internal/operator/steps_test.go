@@ -16,15 +16,20 @@ type seen struct {
 	wm     int64
 }
 
+// fataler is a test, or a check of package rapid.
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
+
 // recorder is a Receiver and a Sender that notes what it sees.
 type recorder struct {
-	t    *rapid.T
+	t    fataler
 	wm   int64
 	seen []seen
 	idle int
 }
 
-func newRecorder(t *rapid.T) *recorder { return &recorder{t: t, wm: element.NoTime} }
+func newRecorder(t fataler) *recorder { return &recorder{t: t, wm: element.NoTime} }
 
 func (r *recorder) Process(b element.Batch) error {
 	in := b.(*element.Of[int64])

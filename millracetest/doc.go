@@ -1,0 +1,38 @@
+// Package millracetest tests jobs: with input from a script, results in memory, and crashes.
+//
+// # What a job does with its input
+//
+// A Script is a source that brings records and moves the watermark where the test says, so that what is late is not a matter of luck:
+//
+//	in := millracetest.Script[Ride]().
+//		Records(ride("12:59", 3)).
+//		Watermark(clock("13:00")).
+//		Records(ride("12:58", 5)) // late
+//	out, late := millracetest.Collect[Pane](), millracetest.Collect[Ride]()
+//	millracetest.Run(t, fares(in, out, late))
+//	millracetest.Equal(t, late.Records(), []Ride{ride("12:58", 5)})
+//
+// Write jobs as functions that take their sources and sinks, connect.Source and connect.Sink, so that tests can give them others.
+//
+// # What a crash does to a job
+//
+// Crash runs a job, kills it at all kinds of moments, lets it go on from what is left, and compares the results with
+// those of a run that nothing happened to:
+//
+//	func TestFaresSurviveCrashes(t *testing.T) {
+//		millracetest.Crash(t, func(trial *millracetest.Trial) *millrace.Job {
+//			return fares(memory.Of(rides...), trial.Collect[Pane]("fares"), trial.Collect[Ride]("late"))
+//		})
+//	}
+//
+// It finds functions that keep something between records, since a restart forgets it; sinks that show records of an epoch that is not
+// decided, or show them twice; and results that depend on parallelism. Files go to Trial.Path, on a disk in memory
+// that also loses power; a sink of one's own outlives the crash by Trial.Once and is read by Trial.Output.
+//
+// A failure says how the job died, what differs, and the call that repeats it.
+//
+// # What is not here
+//
+// Time in which records are processed is the machine's: timers of processing time cannot be moved by a script. A kill ends what
+// the engine does, at once; a function of the job that is running at that moment goes on until it returns.
+package millracetest
