@@ -48,6 +48,7 @@ const (
 	opFlatMap = "flatmap"
 	opWindow  = "window"
 	opProcess = "process"
+	opJoin    = "join"
 )
 
 // stage is one operator of a random job, from records to records.
@@ -60,6 +61,8 @@ type stage struct {
 	// Program is what a process does; Deep gives it a state with a slice.
 	Program int
 	Deep    bool
+	// Join is what a join does.
+	Join join
 	// Tick is the unit of the times of timers.
 	Tick int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
@@ -245,6 +248,9 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 
 func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out sinks, k keys[K]) millrace.Stream[rec] {
 	keyed := in.KeyBy(k.engine)
+	if s.Op == opJoin {
+		return joinStage(s, keyed, in, id, out, k)
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processStage[K, deep](s, keyed, id, k)
@@ -302,6 +308,9 @@ func (s stage) model(in []model.Item[rec], id string, out *wanted) []model.Item[
 }
 
 func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
+	if s.Op == opJoin {
+		return joinModel(s, in, id, out, k)
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processModel[K, deep](s, in, k)
