@@ -89,22 +89,25 @@ func (j IntervalJoined[K, L, R]) Full[O any](id string, f func(l L, r R, hasLeft
 
 // LateLeft returns the left records that came too late to be joined. Call it after Inner, Left, Right or Full.
 func (j IntervalJoined[K, L, R]) LateLeft() Stream[L] {
-	return lateSide[L](j.left.stream, *j.first, "late-left")
+	if *j.first < 0 {
+		return noJoinYet(j.left.stream)
+	}
+	return Stream[L]{job: j.left.stream.job, node: *j.first, side: "late-left", timed: true}
 }
 
 // LateRight returns the right records that came too late to be joined. Call it after Inner, Left, Right or Full.
 func (j IntervalJoined[K, L, R]) LateRight() Stream[R] {
-	return lateSide[R](j.right.stream, *j.first, "late-right")
+	if *j.first < 0 {
+		return noJoinYet(j.right.stream)
+	}
+	return Stream[R]{job: j.left.stream.job, node: *j.first, side: "late-right", timed: true}
 }
 
-// lateSide returns a late output of a join, or a node with a mistake when the join is not there.
-func lateSide[T any](s Stream[T], join int, side string) Stream[T] {
-	if join < 0 {
-		n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
-		n.Errs = []error{errors.New("late records of a join that is not there yet: call Inner, Left, Right or Full before")}
-		return Stream[T]{job: s.job, node: s.job.add(2, n), timed: s.timed}
-	}
-	return Stream[T]{job: s.job, node: join, side: side, timed: s.timed}
+// noJoinYet adds a node with a mistake in the place of the late records of a join that is not there.
+func noJoinYet[T any](s Stream[T]) Stream[T] {
+	n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
+	n.Errs = []error{errors.New("late records of a join that is not there yet: call the verb that joins before")}
+	return Stream[T]{job: s.job, node: s.job.add(2, n), timed: s.timed}
 }
 
 // join adds the operator; it is called by the verbs only.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/connect/memory"
+	"github.com/millrace-stream/millrace/window"
 )
 
 // Ad is an advertisement that was shown, Click a click on one.
@@ -130,4 +131,77 @@ func ExampleIntervalJoined_LateRight() {
 	// Output:
 	// <nil>
 	// 4 in time, 0 late
+}
+
+// shownAndClickedIn joins ads with clicks in the same ten seconds.
+func shownAndClickedIn(job *millrace.Job) millrace.WindowJoined[int, Ad, Click] {
+	shown := job.From("ads", memory.Of(ads...), millrace.EventTime(func(a Ad) time.Time { return a.Shown }))
+	clicked := job.From("clicks", memory.Of(clicks...), millrace.EventTime(func(c Click) time.Time { return c.At }))
+	return shown.KeyBy(func(a Ad) int { return a.ID }).
+		WindowJoin(clicked.KeyBy(func(c Click) int { return c.Ad }), window.Tumbling(10*time.Second))
+}
+
+func ExampleKeyed_WindowJoin() {
+	job := millrace.NewJob("clicked")
+	out := memory.NewSink[string]()
+	shownAndClickedIn(job).
+		Inner("clicked", func(a Ad, c Click) string { return fmt.Sprintf("ad %d after %v", a.ID, c.At.Sub(a.Shown)) }).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// ad 1 after 4s
+	// ad 3 after 2s
+}
+
+// CoGroup sees all records of a window and key, of one side alone too.
+func ExampleWindowJoined_CoGroup() {
+	job := millrace.NewJob("both")
+	out := memory.NewSink[string]()
+	shownAndClickedIn(job).
+		CoGroup("both", func(w millrace.JoinWindow[int], ads []Ad, clicks []Click, emit func(string)) error {
+			emit(fmt.Sprintf("%s ad %d: shown %d, clicked %d", w.Start.Format("15:04:05"), w.Key, len(ads), len(clicks)))
+			return nil
+		}).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// 12:00:00 ad 1: shown 1, clicked 1
+	// 12:00:00 ad 2: shown 1, clicked 0
+	// 12:00:10 ad 3: shown 1, clicked 1
+	// 12:00:20 ad 1: shown 0, clicked 1
+	// 12:00:30 ad 9: shown 0, clicked 1
+}
+
+// Each click is in a group or late.
+func ExampleWindowJoined_LateRight() {
+	job := millrace.NewJob("late")
+	out, late := memory.NewSink[int](), memory.NewSink[Click]()
+	j := shownAndClickedIn(job)
+	j.CoGroup("both", func(_ millrace.JoinWindow[int], _ []Ad, clicks []Click, emit func(int)) error {
+		emit(len(clicks))
+		return nil
+	}).To("out", out)
+	j.LateRight().To("late", late)
+	fmt.Println(run(job))
+	fmt.Println(out.Records(), "in time,", len(late.Records()), "late")
+	// Output:
+	// <nil>
+	// [1 0 1 1 1] in time, 0 late
+}
+
+func ExampleWindowJoined_LateLeft() {
+	job := millrace.NewJob("late")
+	out, late := memory.NewSink[string](), memory.NewSink[Ad]()
+	j := shownAndClickedIn(job)
+	j.Inner("clicked", func(a Ad, _ Click) string { return fmt.Sprint("ad ", a.ID) }).To("out", out)
+	j.LateLeft().To("late", late)
+	fmt.Println(run(job))
+	fmt.Println(out.Records(), late.Records())
+	// Output:
+	// <nil>
+	// [ad 1 ad 3] []
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/connect/memory"
+	"github.com/millrace-stream/millrace/window"
 )
 
 // TestMistakesOfJoinsAreNamed makes one mistake in each join and compares all that Validate says.
@@ -40,7 +41,7 @@ func TestMistakesOfJoinsAreNamed(t *testing.T) {
 			j := in.IntervalJoin(in, 0, 0)
 			j.LateRight().To("late", memory.NewSink[ride]())
 			inner(j)
-		}, "late records of a join that is not there yet: call Inner, Left, Right or Full before"},
+		}, "late records of a join that is not there yet: call the verb that joins before"},
 		{"two jobs", func(in millrace.Keyed[string, ride]) {
 			inner(in.IntervalJoin(rides(millrace.NewJob("other")).KeyBy(ride.base), 0, 0))
 		}, "the right stream is of another job: both sides of a join must be of one job"},
@@ -76,6 +77,44 @@ func TestJoinNeedsTimesKeysAndRecordsItCanKeep(t *testing.T) {
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
+		}
+	}
+}
+
+// TestMistakesOfWindowJoinsAreNamed makes one mistake in each join.
+func TestMistakesOfWindowJoinsAreNamed(t *testing.T) {
+	pair := func(l, r ride) ride { return l }
+	inner := func(j millrace.WindowJoined[string, ride, ride]) {
+		j.Inner("j", pair).To("out", memory.NewSink[ride]())
+	}
+	for _, c := range []struct {
+		build func(in millrace.Keyed[string, ride])
+		want  string
+	}{
+		{func(in millrace.Keyed[string, ride]) { inner(in.WindowJoin(in, nil)) }, "the window assigner is nil"},
+		{func(in millrace.Keyed[string, ride]) { inner(in.WindowJoin(in, window.Tumbling(0))) }, "window"},
+		{func(in millrace.Keyed[string, ride]) {
+			in.WindowJoin(in, window.Tumbling(1)).CoGroup[ride]("j", nil).To("out", memory.NewSink[ride]())
+		}, "the function is nil"},
+		{func(in millrace.Keyed[string, ride]) {
+			j := in.WindowJoin(in, window.Tumbling(1))
+			j.LateLeft().To("late", memory.NewSink[ride]())
+			inner(j)
+		}, "late records of a join that is not there yet: call the verb that joins before"},
+		{func(in millrace.Keyed[string, ride]) {
+			inner(in.WindowJoin(rides(millrace.NewJob("other")).KeyBy(ride.base), window.Tumbling(1)))
+		}, "the right stream is of another job: both sides of a join must be of one job"},
+		{func(in millrace.Keyed[string, ride]) {
+			other := in.Window(window.Tumbling(1)).Aggregate("n", count()).Map(func(millrace.Pane[string, int64]) withFunc { return withFunc{} })
+			in.WindowJoin(other.KeyBy(func(withFunc) string { return "" }), window.Tumbling(1)).
+				Inner("j", func(l ride, _ withFunc) ride { return l }).To("out", memory.NewSink[ride]())
+		}, "the records cannot be kept in checkpoints"},
+	} {
+		job := millrace.NewJob("bad")
+		c.build(rides(job).KeyBy(ride.base))
+		err := job.Validate()
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Count(normal(err, ""), "JOB:LINE") != 1 {
+			t.Errorf("got %v\nwant %s", normal(err, ""), c.want)
 		}
 	}
 }

@@ -49,6 +49,7 @@ const (
 	opWindow  = "window"
 	opProcess = "process"
 	opJoin    = "join"
+	opGroup   = "group" // a window join
 )
 
 // stage is one operator of a random job, from records to records.
@@ -159,6 +160,11 @@ func aggregate[K comparable](w millrace.Windowed[K, rec], id string, kind int) m
 	return w.Aggregate(id, agg.Then(all, text[three]))
 }
 
+// byField is the order of records of codec.Ordered.
+func byField(a, b rec) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.V, b.V), cmp.Compare(a.K, b.K), cmp.Compare(a.Tag, b.Tag))
+}
+
 // result is what aggregate makes of records.
 func result(kind int) func([]rec) string {
 	return func(rs []rec) string {
@@ -166,9 +172,6 @@ func result(kind int) func([]rec) string {
 		for i, r := range rs {
 			vs[i] = r.V
 			sum += r.V
-		}
-		byField := func(a, b rec) int {
-			return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.V, b.V), cmp.Compare(a.K, b.K), cmp.Compare(a.Tag, b.Tag))
 		}
 		switch kind {
 		case 0:
@@ -248,8 +251,11 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 
 func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out sinks, k keys[K]) millrace.Stream[rec] {
 	keyed := in.KeyBy(k.engine)
-	if s.Op == opJoin {
+	switch s.Op {
+	case opJoin:
 		return joinStage(s, keyed, in, id, out, k)
+	case opGroup:
+		return groupStage(s, keyed, in, id, out, k)
 	}
 	if s.Op == opProcess {
 		if s.Deep {
@@ -308,8 +314,11 @@ func (s stage) model(in []model.Item[rec], id string, out *wanted) []model.Item[
 }
 
 func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
-	if s.Op == opJoin {
+	switch s.Op {
+	case opJoin:
 		return joinModel(s, in, id, out, k)
+	case opGroup:
+		return groupModel(s, in, id, out, k)
 	}
 	if s.Op == opProcess {
 		if s.Deep {

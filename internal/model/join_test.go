@@ -2,9 +2,11 @@ package model_test
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/internal/model"
+	"github.com/millrace-stream/millrace/window"
 
 	"pgregory.net/rapid"
 )
@@ -40,13 +42,32 @@ func (j join) result(l, r *rec) rec {
 	return rec{At: max(l.At, r.At), V: l.V + r.V, K: r.K, Tag: fmt.Sprintf("<%s | %s>", l.text(), r.text())}
 }
 
+// otherSide is the right side of a join.
+func otherSide[K comparable](s stage, left millrace.Keyed[K, rec], in millrace.Stream[rec], k keys[K]) millrace.Keyed[K, rec] {
+	if s.Join.Self {
+		return left
+	}
+	return in.Filter(keep).Map(twice).KeyBy(k.engine)
+}
+
+// otherModel is the right side of a join by the model.
+func otherModel(s stage, in []model.Item[rec]) []rec {
+	if s.Join.Self {
+		return model.Records(in)
+	}
+	var right []rec
+	for _, r := range model.Records(in) {
+		if keep(r) {
+			right = append(right, twice(r))
+		}
+	}
+	return right
+}
+
 func joinStage[K comparable](
 	s stage, left millrace.Keyed[K, rec], in millrace.Stream[rec], id string, out sinks, k keys[K],
 ) millrace.Stream[rec] {
-	right := left
-	if !s.Join.Self {
-		right = in.Filter(keep).Map(twice).KeyBy(k.engine)
-	}
+	right := otherSide(s, left, in, k)
 	j := left.IntervalJoin(right, duration(s.Join.Lower), duration(s.Join.Upper))
 	var next millrace.Stream[rec]
 	switch {
@@ -84,20 +105,11 @@ func joinStage[K comparable](
 
 // joinModel joins streams of which nothing is late: between their records there is no watermark.
 func joinModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
-	right := model.Records(in)
-	if !s.Join.Self {
-		right = nil
-		for _, r := range model.Records(in) {
-			if keep(r) {
-				right = append(right, twice(r))
-			}
-		}
-	}
 	var both []model.Item[model.Side[rec, rec]]
 	for _, r := range model.Records(in) {
 		both = append(both, model.Item[model.Side[rec, rec]]{Value: model.Side[rec, rec]{Left: &r}, Time: r.At})
 	}
-	for _, r := range right {
+	for _, r := range otherModel(s, in) {
 		both = append(both, model.Item[model.Side[rec, rec]]{Value: model.Side[rec, rec]{Right: &r}, Time: r.At})
 	}
 	both = append(both, model.Item[model.Side[rec, rec]]{Time: model.End, Mark: true})
@@ -108,4 +120,68 @@ func joinModel[K comparable](s stage, in []model.Item[rec], id string, out *want
 	out.take(o.LateLeft, "late-left-"+id)
 	out.take(o.LateRight, "late-right-"+id)
 	return o.Results
+}
+
+// groupRec makes a record of the records of a window and key.
+func (s stage) groupRec(key string, start, end int64, left, right []rec) []rec {
+	if s.Join.Left { // as a co-group: one record of all
+		tag := fmt.Sprintf("<%s [%d,%d) %s | %s>", key, start, end, texts(left), texts(right))
+		return []rec{{At: end - 1, V: int32(len(left)), K: uint8(len(right) % 8), Tag: tag}}
+	}
+	var out []rec
+	for _, l := range left {
+		for _, r := range right {
+			out = append(out, rec{At: end - 1, V: l.V, K: r.K, Tag: fmt.Sprintf("<%s | %s>", l.text(), r.text())})
+		}
+	}
+	return out
+}
+
+func groupStage[K comparable](
+	s stage, left millrace.Keyed[K, rec], in millrace.Stream[rec], id string, out sinks, k keys[K],
+) millrace.Stream[rec] {
+	j := left.WindowJoin(otherSide(s, left, in, k), s.Win.assigner())
+	next := j.CoGroup(id, func(w millrace.JoinWindow[K], left, right []rec, emit func(rec)) error {
+		for _, r := range s.groupRec(k.text(w.Key), w.Start.UnixNano(), w.End.UnixNano(), left, right) {
+			emit(r)
+		}
+		return nil
+	})
+	out.take(j.LateLeft(), "late-left-"+id)
+	out.take(j.LateRight(), "late-right-"+id)
+	return next
+}
+
+// groupModel is a window over both sides, of which nothing is late.
+func groupModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
+	type sided struct {
+		rec
+		right bool
+	}
+	var both []model.Item[sided]
+	for _, r := range model.Records(in) {
+		both = append(both, model.Item[sided]{Value: sided{r, false}, Time: r.At})
+	}
+	for _, r := range otherModel(s, in) {
+		both = append(both, model.Item[sided]{Value: sided{r, true}, Time: r.At})
+	}
+	both = append(both, model.Item[sided]{Time: model.End, Mark: true})
+	w := model.Windows[K, sided, []sided]{
+		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap,
+		Key: func(r sided) K { return k.model(r.rec) }, Compare: k.compare, Result: slices.Clone[[]sided],
+	}
+	out.sinks["late-left-"+id], out.sinks["late-right-"+id] = []string{}, []string{}
+	return model.FlatMap(w.Run(both).Panes, func(p window.Pane[K, []sided]) []rec {
+		var left, right []rec
+		for _, r := range p.Value {
+			if r.right {
+				right = append(right, r.rec)
+			} else {
+				left = append(left, r.rec)
+			}
+		}
+		slices.SortFunc(left, byField)
+		slices.SortFunc(right, byField)
+		return s.groupRec(k.text(p.Key), p.Start.UnixNano(), p.End.UnixNano(), left, right)
+	})
 }
