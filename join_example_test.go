@@ -205,3 +205,64 @@ func ExampleWindowJoined_LateLeft() {
 	// <nil>
 	// [ad 1 ad 3] []
 }
+
+// Rate is the price of a currency in cents, from a time on.
+type Rate struct {
+	Currency string
+	From     time.Time
+	Cents    int
+}
+
+// Order is an amount of a currency.
+type Order struct {
+	Currency string
+	At       time.Time
+	Amount   int
+}
+
+// An order is worth what its currency cost at the time, whatever it costs now.
+func ExampleKeyed_TemporalJoin() {
+	job := millrace.NewJob("worth")
+	out := memory.NewSink[string]()
+	rates := job.From("rates", memory.Of(Rate{"EUR", at("09:00:00"), 110}, Rate{"EUR", at("10:00:00"), 120}),
+		millrace.EventTime(func(r Rate) time.Time { return r.From }))
+	orders := job.From("orders", memory.Of(
+		Order{"EUR", at("09:30:00"), 2}, Order{"EUR", at("10:00:00"), 3}, Order{"GBP", at("10:30:00"), 1},
+	), millrace.EventTime(func(o Order) time.Time { return o.At }))
+	orders.KeyBy(func(o Order) string { return o.Currency }).
+		TemporalJoin(rates.KeyBy(func(r Rate) string { return r.Currency })).
+		Lookup("worth", func(o Order, r Rate, ok bool) string {
+			if !ok {
+				return fmt.Sprintf("%d %s: no rate", o.Amount, o.Currency)
+			}
+			return fmt.Sprintf("%d %s: %d cents", o.Amount, o.Currency, o.Amount*r.Cents)
+		}).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// 2 EUR: 220 cents
+	// 3 EUR: 360 cents
+	// 1 GBP: no rate
+}
+
+// An order that comes late in its own stream is joined or late, depending on how far the rates have come.
+func ExampleTemporalJoined_LateLeft() {
+	job := millrace.NewJob("late")
+	out, late, lateRates := memory.NewSink[int](), memory.NewSink[Order](), memory.NewSink[Rate]()
+	rates := job.From("rates", memory.Of(Rate{"EUR", at("09:00:00"), 110}),
+		millrace.EventTime(func(r Rate) time.Time { return r.From }))
+	orders := job.From("orders", memory.Of(Order{"EUR", at("09:30:00"), 2}, Order{"EUR", at("09:10:00"), 3}),
+		millrace.EventTime(func(o Order) time.Time { return o.At }))
+	j := orders.KeyBy(func(o Order) string { return o.Currency }).
+		TemporalJoin(rates.KeyBy(func(r Rate) string { return r.Currency }))
+	j.Lookup("worth", func(o Order, r Rate, ok bool) int { return o.Amount * r.Cents }).To("out", out)
+	j.LateLeft().To("late", late)
+	j.LateTable().To("late-rates", lateRates)
+	fmt.Println(run(job))
+	fmt.Println(len(out.Records())+len(late.Records()), "orders,", len(lateRates.Records()), "late rates")
+	// Output:
+	// <nil>
+	// 2 orders, 0 late rates
+}

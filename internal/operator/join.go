@@ -81,11 +81,12 @@ func NewJoin[K comparable, L, R, O any](cfg JoinConfig[K, L, R, O]) Op {
 	j.lst = newSide(cfg.Left, cfg.KeyCodec, leftState, cfg.Upper, grain)
 	j.rst = newSide(cfg.Right, cfg.KeyCodec, rightState, -cfg.Lower, grain)
 	j.left = joinPort[K, L, R, O]{
-		core: &j.joinCore, mine: &j.lst, theirs: &j.rst, from: cfg.Lower, to: cfg.Upper, side: lateLeft,
-		out: cfg.Out,
+		portBase: portBase[K, L, O]{core: &j.joinCore, mine: &j.lst},
+		theirs:   &j.rst, from: cfg.Lower, to: cfg.Upper, out: cfg.Out,
 	}
 	j.right = joinPort[K, R, L, O]{
-		core: &j.joinCore, mine: &j.rst, theirs: &j.lst, from: -cfg.Upper, to: -cfg.Lower, side: lateRight,
+		portBase: portBase[K, R, O]{core: &j.joinCore, mine: &j.rst},
+		theirs:   &j.lst, from: -cfg.Upper, to: -cfg.Lower, right: true,
 		out: func(r *R, l *L) O { return cfg.Out(l, r) },
 	}
 	j.ports = [2]port{&j.left, &j.right}
@@ -204,23 +205,16 @@ func (j *joinCore[K, O]) idle() error {
 	return j.emit.to.Idle()
 }
 
-// joinPort takes the records T of one side; those of the other are U.
-type joinPort[K comparable, T, U, O any] struct {
-	core   *joinCore[K, O]
-	mine   *sideState[K, T]
-	theirs *sideState[K, U]
-	// from and to bound how long after a record its partners are.
-	from, to int64
-	// side names the output for late records.
-	side string
-	out  func(*T, *U) O
+// portBase is what the ports of joins have in common.
+type portBase[K comparable, T, O any] struct {
+	core *joinCore[K, O]
+	mine *sideState[K, T]
 	late *Emitter[T]
 	key  K // of the record at hand; a local one would be allocated for each record
 }
 
-// Process joins the records of a batch, with the clock moving where its steps say.
-func (p *joinPort[K, T, U, O]) Process(b element.Batch) error {
-	in := b.(*element.Of[T])
+// each calls take for the records of a batch, with the clock moving where its steps say.
+func (p *portBase[K, T, O]) each(in *element.Of[T], take func(in *element.Of[T], i int) error) error {
 	defer in.Free()
 	p.core.c.Counters.In.Add(int64(len(in.Records)))
 	step := 0
@@ -231,7 +225,7 @@ func (p *joinPort[K, T, U, O]) Process(b element.Batch) error {
 			}
 			step++
 		}
-		if err := p.take(in, i); err != nil {
+		if err := take(in, i); err != nil {
 			return err
 		}
 	}
@@ -243,25 +237,63 @@ func (p *joinPort[K, T, U, O]) Process(b element.Batch) error {
 	return p.core.flush()
 }
 
+// hash sets key to that of a record and returns its hash.
+func (p *portBase[K, T, O]) hash(in *element.Of[T], i int) uint64 {
+	kc := p.core.codec
+	p.key = p.mine.Key(&in.Records[i])
+	if kc.Canon != nil {
+		kc.Canon(&p.key)
+	}
+	if len(in.Hashes) > 0 {
+		return in.Hashes[i]
+	}
+	return kc.Hash(&p.key)
+}
+
+// tooLate counts a late record and passes it to its output.
+func (p *portBase[K, T, O]) tooLate(r *T, t int64) error {
+	p.core.c.Counters.Late.Add(1)
+	return p.late.Emit(r, t)
+}
+
+// Watermark moves the clock.
+func (p *portBase[K, T, O]) Watermark(t int64) error {
+	if err := p.core.advance(t); err != nil {
+		return err
+	}
+	return p.core.flush()
+}
+
+// Idle passes on that nothing holds the watermark.
+func (p *portBase[K, T, O]) Idle() error { return p.core.idle() }
+
+func (p *portBase[K, T, O]) advanceLate(t int64) { p.late.Advance(t) }
+func (p *portBase[K, T, O]) flushLate() error    { return p.late.Flush() }
+func (p *portBase[K, T, O]) idleLate() error     { return p.late.to.Idle() }
+
+// joinPort takes the records T of one side; those of the other are U.
+type joinPort[K comparable, T, U, O any] struct {
+	portBase[K, T, O]
+	theirs *sideState[K, U]
+	// from and to bound how long after a record its partners are.
+	from, to int64
+	right    bool
+	out      func(*T, *U) O
+}
+
+// Process joins the records of a batch.
+func (p *joinPort[K, T, U, O]) Process(b element.Batch) error {
+	return p.each(b.(*element.Of[T]), p.take)
+}
+
 // take pairs one record with those that have come, and keeps it for those that will.
 func (p *joinPort[K, T, U, O]) take(in *element.Of[T], i int) error {
 	r, t, clock := &in.Records[i], in.Times[i], p.core.clock
 	if t <= clock {
-		p.core.c.Counters.Late.Add(1)
-		return p.late.Emit(r, t)
+		return p.tooLate(r, t)
 	}
-	kc, k := p.core.codec, &p.key
-	*k = p.mine.Key(r)
-	if kc.Canon != nil {
-		kc.Canon(k)
-	}
-	var hash uint64
-	if len(in.Hashes) > 0 {
-		hash = in.Hashes[i]
-	} else {
-		hash = kc.Hash(k)
-	}
-	partners := p.theirs.match(k, hash, satAdd(t, p.from), satAdd(t, p.to))
+	hash := p.hash(in, i)
+	partners := p.theirs.match(&p.key, hash, satAdd(t, p.from), satAdd(t, p.to))
 	emit := p.core.emit
 	for n := range partners {
 		h := &partners[n]
@@ -271,21 +303,10 @@ func (p *joinPort[K, T, U, O]) take(in *element.Of[T], i int) error {
 		}
 	}
 	if satAdd(t, p.mine.reach) > clock {
-		p.mine.keep(k, hash, r, t, len(partners) > 0)
+		p.mine.keep(&p.key, hash, r, t, len(partners) > 0)
 	}
 	return nil
 }
-
-// Watermark moves the clock.
-func (p *joinPort[K, T, U, O]) Watermark(t int64) error {
-	if err := p.core.advance(t); err != nil {
-		return err
-	}
-	return p.core.flush()
-}
-
-// Idle passes on that nothing holds the watermark.
-func (p *joinPort[K, T, U, O]) Idle() error { return p.core.idle() }
 
 // expire forgets what has expired and notes what has to leave.
 func (p *joinPort[K, T, U, O]) expire() {
@@ -293,16 +314,12 @@ func (p *joinPort[K, T, U, O]) expire() {
 		p.mine.expire(p.core.clock, nil)
 		return
 	}
-	p.mine.expire(p.core.clock, func(k *K, h *Held[T]) {
+	p.mine.expire(p.core.clock, func(k *K, _ uint64, h *Held[T]) {
 		if h.Matched {
 			return
 		}
 		// It leaves the state, so nothing is shared.
 		at := min(satAdd(h.At, p.mine.reach), element.EndTime-1)
-		p.core.due = append(p.core.due, alone[K, O]{at: at, right: p.side == lateRight, key: *k, out: p.out(&h.Record, nil)})
+		p.core.due = append(p.core.due, alone[K, O]{at: at, right: p.right, key: *k, out: p.out(&h.Record, nil)})
 	})
 }
-
-func (p *joinPort[K, T, U, O]) advanceLate(t int64) { p.late.Advance(t) }
-func (p *joinPort[K, T, U, O]) flushLate() error    { return p.late.Flush() }
-func (p *joinPort[K, T, U, O]) idleLate() error     { return p.late.to.Idle() }

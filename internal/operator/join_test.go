@@ -71,7 +71,8 @@ type tester interface {
 
 // joined is a join under test and what it puts out.
 type joined struct {
-	op    *joinOp[int64, lrec, rrec, string]
+	op    Op
+	join  *joinOp[int64, lrec, rrec, string]
 	out   catch[string]
 	left  catch[lrec]
 	right catch[rrec]
@@ -81,6 +82,19 @@ type joined struct {
 }
 
 func newJoined(t tester, lower, upper int64, leftOuter, rightOuter bool) *joined {
+	t.Helper()
+	j := &joined{lp: element.NewPool[lrec](4), rp: element.NewPool[rrec](4)}
+	kc, left, right := j.sides(t)
+	left.Outer, right.Outer = leftOuter, rightOuter
+	j.join = NewJoin(JoinConfig[int64, lrec, rrec, string]{
+		Lower: lower, Upper: upper, KeyCodec: kc, Out: pairText, Pool: element.NewPool[string](4), Left: left, Right: right,
+	}).(*joinOp[int64, lrec, rrec, string])
+	j.open(t, j.join)
+	return j
+}
+
+// sides describes the two sides.
+func (j *joined) sides(t tester) (*codec.Key[int64], SideConfig[int64, lrec], SideConfig[int64, rrec]) {
 	t.Helper()
 	kc, err := codec.KeyFor[int64]()
 	if err != nil {
@@ -94,12 +108,14 @@ func newJoined(t tester, lower, upper int64, leftOuter, rightOuter bool) *joined
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &joined{lp: element.NewPool[lrec](4), rp: element.NewPool[rrec](4)}
-	j.op = NewJoin(JoinConfig[int64, lrec, rrec, string]{
-		Lower: lower, Upper: upper, KeyCodec: kc, Out: pairText, Pool: element.NewPool[string](4),
-		Left:  SideConfig[int64, lrec]{Key: func(r *lrec) int64 { return r.Key }, Value: lv, Outer: leftOuter, LatePool: j.lp},
-		Right: SideConfig[int64, rrec]{Key: func(r *rrec) int64 { return r.Key }, Value: rv, Outer: rightOuter, LatePool: j.rp},
-	}).(*joinOp[int64, lrec, rrec, string])
+	return kc, SideConfig[int64, lrec]{Key: func(r *lrec) int64 { return r.Key }, Value: lv, LatePool: j.lp},
+		SideConfig[int64, rrec]{Key: func(r *rrec) int64 { return r.Key }, Value: rv, LatePool: j.rp}
+}
+
+// open opens the operator and catches its outputs.
+func (j *joined) open(t tester, op Op) {
+	t.Helper()
+	j.op = op
 	j.c = &Context{
 		Context: t.Context(), ID: "join", Groups: 8, Lo: 0, Hi: 8, Counters: &Counters{},
 		Load: func(string, snapshot.Visitor) error { return nil },
@@ -110,7 +126,6 @@ func newJoined(t tester, lower, upper int64, leftOuter, rightOuter bool) *joined
 	if err := j.op.Open(j.c); err != nil {
 		t.Fatal(err)
 	}
-	return j
 }
 
 // feed gives the items to the join: records of one side that follow each other, with the marks between, in one batch.
@@ -190,17 +205,52 @@ func TestJoinGivesTheSequenceOfTheModel(t *testing.T) {
 		if err := j.feed(in); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := lastMarks(j.out.items), lastMarks(want.Results); !slices.Equal(got, want) {
-			t.Fatalf("results of [%d, %d]:\n got %v\nwant %v", lower, upper, got, want)
-		}
-		late := len(want.LateLeft) + len(want.LateRight)
-		if !slices.Equal(model.Records(j.left.items), model.Records(want.LateLeft)) ||
-			!slices.Equal(model.Records(j.right.items), model.Records(want.LateRight)) || j.c.Counters.Late.Load() != int64(late) {
-			t.Fatalf("late %v and %v, %d; want %v and %v", j.left.items, j.right.items, j.c.Counters.Late.Load(), want.LateLeft, want.LateRight)
-		}
-		if n := j.op.lst.space.Len() + j.op.rst.space.Len(); n != 0 {
+		j.compare(t, want)
+		if n := j.join.lst.space.Len() + j.join.rst.space.Len(); n != 0 {
 			t.Fatalf("%d keys are left after the end", n)
 		}
+	})
+}
+
+// compare compares results, late records and the watermarks between them, in order.
+func (j *joined) compare(t *rapid.T, want model.JoinOutput[lrec, rrec, string]) {
+	t.Helper()
+	if got, want := lastMarks(j.out.items), lastMarks(want.Results); !slices.Equal(got, want) {
+		t.Fatalf("results:\n got %v\nwant %v", got, want)
+	}
+	late := len(want.LateLeft) + len(want.LateRight)
+	if !slices.Equal(model.Records(j.left.items), model.Records(want.LateLeft)) ||
+		!slices.Equal(model.Records(j.right.items), model.Records(want.LateRight)) || j.c.Counters.Late.Load() != int64(late) {
+		t.Fatalf("late %v and %v, %d; want %v and %v", j.left.items, j.right.items, j.c.Counters.Late.Load(), want.LateLeft, want.LateRight)
+	}
+}
+
+// TestTemporalJoinGivesTheSequenceOfTheModel also looks at what is kept: at the end, a version of each key.
+func TestTemporalJoinGivesTheSequenceOfTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawSides(t)
+		want := model.Temporal[int64, lrec, rrec, string]{
+			LeftKey: func(r lrec) int64 { return r.Key }, RightKey: func(r rrec) int64 { return r.Key }, Compare: cmp.Compare[int64], Out: pairText,
+		}.Run(in)
+		j := &joined{lp: element.NewPool[lrec](4), rp: element.NewPool[rrec](4)}
+		kc, left, table := j.sides(t)
+		op := NewTemporal(TemporalConfig[int64, lrec, rrec, string]{
+			KeyCodec: kc, Left: left, Table: table, Out: pairText, Pool: element.NewPool[string](4),
+		}).(*temporalOp[int64, lrec, rrec, string])
+		j.open(t, op)
+		if err := j.feed(in); err != nil {
+			t.Fatal(err)
+		}
+		j.compare(t, want)
+		if n := op.lst.space.Len(); n != 0 {
+			t.Fatalf("the records of %d keys still wait", n)
+		}
+		op.vst.pane.Each(func(k *int64, v *HeldList[rrec], _ uint64) bool {
+			if len(v.List) != 1 {
+				t.Fatalf("key %d has %d versions at the end, want 1", *k, len(v.List))
+			}
+			return true
+		})
 	})
 }
 
@@ -230,9 +280,9 @@ func TestJoinForgetsWhatHasNoPartnersToCome(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := int64(1)
-		h := j.op.codec.Hash(&k)
-		most[0] = max(most[0], len(j.op.lst.pane.Get(&k, h).List))
-		most[1] = max(most[1], len(j.op.rst.pane.Get(&k, h).List))
+		h := j.join.codec.Hash(&k)
+		most[0] = max(most[0], len(j.join.lst.pane.Get(&k, h).List))
+		most[1] = max(most[1], len(j.join.rst.pane.Get(&k, h).List))
 		j.out.items = nil
 	}
 	if limit := behind + upper + upper/grains + 200; most[0] > limit || most[0] < behind {

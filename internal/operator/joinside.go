@@ -75,6 +75,8 @@ type sideState[K comparable, T any] struct {
 	reach int64
 	// grain is what the times of the queue are rounded up to, so that a busy key is not woken for each of its records.
 	grain int64
+	// versions says that of the records that have expired the last one of a key is kept: it holds until the next.
+	versions bool
 }
 
 func (s *sideState[K, T]) open(c *Context) error {
@@ -104,7 +106,13 @@ func (s *sideState[K, T]) keep(k *K, hash uint64, r *T, at int64, matched bool) 
 
 // queueUp sees to it that the key is woken in time.
 func (s *sideState[K, T]) queueUp(k K, hash uint64, v *HeldList[T]) {
-	at := satAdd(v.List[0].At, s.reach)
+	first := 0
+	if s.versions {
+		if first = 1; len(v.List) < 2 {
+			return
+		}
+	}
+	at := satAdd(v.List[first].At, s.reach)
 	if s.grain > 1 {
 		over := at % s.grain
 		if over > 0 {
@@ -123,7 +131,7 @@ func (s *sideState[K, T]) queueUp(k K, hash uint64, v *HeldList[T]) {
 }
 
 // expire drops the records that no record behind the clock can be a partner of. It hands each to gone before, if that is not nil.
-func (s *sideState[K, T]) expire(clock int64, gone func(k *K, h *Held[T])) {
+func (s *sideState[K, T]) expire(clock int64, gone func(k *K, hash uint64, h *Held[T])) {
 	for len(s.queue) > 0 && s.queue[0].at <= clock {
 		e := heap.Pop(&s.queue).(wakeup[K])
 		v := s.pane.Update(&e.key, e.hash)
@@ -134,9 +142,12 @@ func (s *sideState[K, T]) expire(clock int64, gone func(k *K, h *Held[T])) {
 		n := 0
 		for n < len(v.List) && satAdd(v.List[n].At, s.reach) <= clock {
 			if gone != nil {
-				gone(&e.key, &v.List[n])
+				gone(&e.key, e.hash, &v.List[n])
 			}
 			n++
+		}
+		if s.versions {
+			n = max(0, n-1)
 		}
 		if n == len(v.List) {
 			s.pane.Delete(&e.key, e.hash)
