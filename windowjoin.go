@@ -107,7 +107,6 @@ func collectBoth[L, R any]() agg.Aggregator[either[L, R], bothSides[L, R], group
 		Merge: func(dst, src *bothSides[L, R]) {
 			l.Merge(&dst.Left, &src.Left)
 			r.Merge(&dst.Right, &src.Right)
-
 		},
 		Result: func(acc *bothSides[L, R]) groupOf[L, R] {
 			return groupOf[L, R]{l.Result(&acc.Left), r.Result(&acc.Right)}
