@@ -205,6 +205,12 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 		if last := i == keyed-1; (last && i == 0 || c == exact) && rapid.IntRange(0, 2).Draw(t, "process") == 2 {
 			s.Op, s.Deep = opProcess, rapid.Bool().Draw(t, "deep")
 			s.Program = drawProgram(t, c)
+		} else if c == timely && last && rapid.IntRange(0, 1).Draw(t, "join") == 1 {
+			s.Op, s.Join = opJoin, drawJoin(t, tick)
+			if rapid.Bool().Draw(t, "in windows") {
+				s.Op, s.Win = opGroup, drawWindows(t, tick)
+				s.Win.Lateness = 0
+			}
 		} else {
 			s.Win = drawWindows(t, tick)
 			if c == bag && !last {

@@ -48,6 +48,8 @@ const (
 	opFlatMap = "flatmap"
 	opWindow  = "window"
 	opProcess = "process"
+	opJoin    = "join"
+	opGroup   = "group" // a window join
 )
 
 // stage is one operator of a random job, from records to records.
@@ -60,6 +62,8 @@ type stage struct {
 	// Program is what a process does; Deep gives it a state with a slice.
 	Program int
 	Deep    bool
+	// Join is what a join does.
+	Join join
 	// Tick is the unit of the times of timers.
 	Tick int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
@@ -156,6 +160,11 @@ func aggregate[K comparable](w millrace.Windowed[K, rec], id string, kind int) m
 	return w.Aggregate(id, agg.Then(all, text[three]))
 }
 
+// byField is the order of records of codec.Ordered.
+func byField(a, b rec) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.V, b.V), cmp.Compare(a.K, b.K), cmp.Compare(a.Tag, b.Tag))
+}
+
 // result is what aggregate makes of records.
 func result(kind int) func([]rec) string {
 	return func(rs []rec) string {
@@ -163,9 +172,6 @@ func result(kind int) func([]rec) string {
 		for i, r := range rs {
 			vs[i] = r.V
 			sum += r.V
-		}
-		byField := func(a, b rec) int {
-			return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.V, b.V), cmp.Compare(a.K, b.K), cmp.Compare(a.Tag, b.Tag))
 		}
 		switch kind {
 		case 0:
@@ -245,6 +251,12 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 
 func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out sinks, k keys[K]) millrace.Stream[rec] {
 	keyed := in.KeyBy(k.engine)
+	switch s.Op {
+	case opJoin:
+		return joinStage(s, keyed, in, id, out, k)
+	case opGroup:
+		return groupStage(s, keyed, in, id, out, k)
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processStage[K, deep](s, keyed, id, k)
@@ -302,6 +314,12 @@ func (s stage) model(in []model.Item[rec], id string, out *wanted) []model.Item[
 }
 
 func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
+	switch s.Op {
+	case opJoin:
+		return joinModel(s, in, id, out, k)
+	case opGroup:
+		return groupModel(s, in, id, out, k)
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processModel[K, deep](s, in, k)

@@ -47,13 +47,22 @@ func readTable(path string) (table, error) {
 		t.rows = append(t.rows, r)
 	}
 	t.key = 1 + slices.IndexFunc(t.columns, func(c string) bool { return c == "window_end" || c == "session_end" })
+	if t.key == 0 && joined(t.columns) {
+		t.key = 2
+	}
 	if t.key == 0 {
-		return table{}, fmt.Errorf("reference: %s has no column window_end or session_end", path)
+		return table{}, fmt.Errorf("reference: %s has no column window_end or session_end, and does not begin with two numbers of records", path)
 	}
 	if len(t.columns) > t.key && t.columns[t.key] == "rnk" {
 		t.key++
 	}
 	return t, nil
+}
+
+// joined reports whether rows begin with the numbers of two records, as those of joins do.
+func joined(columns []string) bool {
+	number := func(c string) bool { return strings.HasSuffix(c, "_id") || strings.HasSuffix(c, "_seq") }
+	return len(columns) > 2 && number(columns[0]) && number(columns[1])
 }
 
 // compare returns nil when got has the rows of the table, each once, in any order. Else it is an ErrMismatch that says how many

@@ -10,6 +10,7 @@ import (
 )
 
 type flight struct {
+	ID          int64     `csv:"id"`
 	Departure   time.Time `csv:"ts_ms,unixms"`
 	Delay       int64     `csv:"delay_min"`
 	Distance    int64     `csv:"distance_mi"`
@@ -38,6 +39,9 @@ func perOrigin(j *millrace.Job, path string) millrace.Keyed[string, flight] {
 // hubs are the airports of the sliding window.
 var hubs = map[string]bool{"ATL": true, "ORD": true, "DFW": true, "LAX": true, "PHX": true}
 
+// islands are the airports of the join.
+var islands = map[string]bool{"HNL": true, "ANC": true, "SJU": true, "OGG": true}
+
 var flightQueries = []Query{
 	{"f1_tumbling_1h_origin", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(perOrigin(j, path).Window(window.Tumbling(time.Hour)).Aggregate("delays", join2(
@@ -63,6 +67,17 @@ var flightQueries = []Query{
 	{"f5_distinct_dest_1d_origin", &flightInput, func(j *millrace.Job, path string) outputs {
 		return perKey(perOrigin(j, path).Window(window.Tumbling(24*time.Hour)).
 			Aggregate("destinations", join2(column(agg.CountDistinct(flight.destination)), count[flight]())))
+	}},
+	{"f6_interval_join_return_leg", &flightInput, func(j *millrace.Job, path string) outputs {
+		// The return leg leaves 60 to 90 minutes after the way out, from where that goes to and back.
+		all := flights(j, path, flightInput.lateness)
+		out := all.FilterRef(func(f *flight) bool { return islands[f.Origin] }).KeyByRef(func(f *flight) [2]string {
+			return [2]string{f.Origin, f.Destination}
+		})
+		back := all.KeyByRef(func(f *flight) [2]string { return [2]string{f.Destination, f.Origin} })
+		return outputs{rows: out.IntervalJoin(back, time.Hour, 90*time.Minute).Inner("return", func(out, back flight) Row {
+			return Row{show(out.ID), show(back.ID), millis(out.Departure), millis(back.Departure)}
+		})}
 	}},
 	{"f7_late_drop_1h_bound30m", &flightInput, func(j *millrace.Job, path string) outputs {
 		return countLate(flights(j, path, 30*time.Minute), time.Hour, (*flight).at,

@@ -47,6 +47,8 @@ func (m milli) MarshalText() ([]byte, error) {
 
 // sale is an order line.
 type sale struct {
+	// Seq is the number of the line in the file, from 1; see numbered.
+	Seq      int64     `csv:"-"`
 	Invoice  string    `csv:"InvoiceNo"`
 	Stock    string    `csv:"StockCode"`
 	Quantity int64     `csv:"Quantity"`
@@ -84,6 +86,19 @@ func sales(j *millrace.Job, path string) millrace.Stream[sale] {
 
 func withCustomer(s *sale) bool { return s.Customer != noCustomer }
 
+// numbered gives order lines their numbers. One key keeps them in their order.
+func numbered(s millrace.Stream[sale]) millrace.Stream[sale] {
+	return s.KeyByRef(everything[sale]).Process("number", func(p *millrace.Proc[bool, int64, sale], r sale) error {
+		n := p.State()
+		*n++
+		r.Seq = *n
+		p.Emit(r)
+		return nil
+	})
+}
+
+func cancels(s *sale) bool { return strings.HasPrefix(s.Invoice, "C") }
+
 var retailQueries = []Query{
 	{"r1_tumbling_1d_country", &retailInput, func(j *millrace.Job, path string) outputs {
 		return perKey(sales(j, path).KeyByRef((*sale).country).Window(window.Tumbling(24*time.Hour)).Aggregate("per-country", join2(
@@ -102,5 +117,14 @@ var retailQueries = []Query{
 		week := 7 * 24 * time.Hour
 		return ranked(sales(j, path).KeyByRef((*sale).stock).Window(window.Tumbling(week)).
 			Aggregate("per-item", agg.Sum(sale.quantity)), 10, week)
+	}},
+	{"r5_interval_join_purchase_cancel_7d", &retailInput, func(j *millrace.Job, path string) outputs {
+		all := numbered(sales(j, path))
+		item := func(s *sale) [2]string { return [2]string{s.Customer, s.Stock} }
+		bought := all.FilterRef(func(s *sale) bool { return withCustomer(s) && s.Quantity > 0 && !cancels(s) }).KeyByRef(item)
+		returned := all.FilterRef(cancels).KeyByRef(item)
+		return outputs{rows: bought.IntervalJoin(returned, 0, 7*24*time.Hour).Inner("returned", func(b, r sale) Row {
+			return Row{show(b.Seq), show(r.Seq), b.Customer, b.Stock, show(b.Quantity), show(r.Quantity)}
+		})}
 	}},
 }
