@@ -188,9 +188,13 @@ func (a *attempt) status() Status {
 			st.Out += c.Out.Load()
 			st.Late += c.Late.Load()
 			st.Filtered += c.Filtered.Load()
+			st.Duplicates += c.Duplicates.Load()
+			st.Conflicts += c.Conflicts.Load()
 			s.Late += c.Late.Load()
 			s.LateWindows += c.LateWindows.Load()
 			s.Filtered += c.Filtered.Load()
+			s.Duplicates += c.Duplicates.Load()
+			s.Conflicts += c.Conflicts.Load()
 			s.TimersDiscarded += c.TimersDiscarded.Load()
 			s.OpenWindows += c.OpenWindows.Load()
 			switch o.node.Kind {
@@ -222,10 +226,15 @@ func (a *attempt) summary() Summary {
 		for i := range a.manifest.Operators {
 			o := &a.manifest.Operators[i]
 			c := o.Counters
-			s.Operators = append(s.Operators, OperatorStatus{ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"]})
+			s.Operators = append(s.Operators, OperatorStatus{
+				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"],
+				Duplicates: c["duplicates"], Conflicts: c["conflicts"],
+			})
 			s.Late += c["late"]
 			s.LateWindows += c["late_windows"]
 			s.Filtered += c["filtered"]
+			s.Duplicates += c["duplicates"]
+			s.Conflicts += c["conflicts"]
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]

@@ -48,6 +48,8 @@ const (
 	opFlatMap = "flatmap"
 	opWindow  = "window"
 	opProcess = "process"
+	opDedup   = "dedup"
+	opSort    = "sort"
 )
 
 // stage is one operator of a random job, from records to records.
@@ -62,6 +64,8 @@ type stage struct {
 	Deep    bool
 	// Tick is the unit of the times of timers.
 	Tick int64
+	// Horizon is that of a dedup; its lateness is in Win.
+	Horizon int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
 	Steady bool
 	// Tap also gives the output of the stage to a sink of its own.
@@ -244,6 +248,12 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 }
 
 func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out sinks, k keys[K]) millrace.Stream[rec] {
+	if s.Op == opDedup {
+		d := in.Dedup(id, k.engine, time.Duration(s.Horizon)).AllowedLateness(time.Duration(s.Win.Lateness)).Content(value)
+		out.take(d.Late(), "late-"+id)
+		out.take(d.Duplicates(), "again-"+id)
+		return d.Stream
+	}
 	keyed := in.KeyBy(k.engine)
 	if s.Op == opProcess {
 		if s.Deep {
@@ -264,6 +274,8 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 type wanted struct {
 	sinks        map[string][]string
 	late, missed int64
+	// again counts duplicates, other those of them whose content differs.
+	again, other int64
 }
 
 func (w *wanted) take(from []model.Item[rec], name string) {
@@ -302,6 +314,15 @@ func (s stage) model(in []model.Item[rec], id string, out *wanted) []model.Item[
 }
 
 func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
+	if s.Op == opDedup {
+		d := model.Dedup[K, rec, int32]{Horizon: s.Horizon, Lateness: s.Win.Lateness, ID: k.model, Content: value}.Run(in)
+		out.take(d.Late, "late-"+id)
+		out.take(d.Duplicates, "again-"+id)
+		out.late += int64(len(d.Late))
+		out.again += int64(len(d.Duplicates))
+		out.other += d.Conflicts
+		return d.Kept
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processModel[K, deep](s, in, k)
