@@ -280,6 +280,30 @@ func ExampleStream_Dedup() {
 	// again: [roof 21.5 cellar 12.25]
 }
 
+// Readings come a little out of order. What comes more than half a minute late goes to the late output.
+func ExampleKeyed_SortByTime() {
+	job := millrace.NewJob("in-order")
+	out, late := memory.NewSink[string](), memory.NewSink[string]()
+	sorted := job.From("readings", memory.Of(readings...), millrace.EventTime(Reading.taken).OutOfOrderness(30*time.Second)).
+		KeyBy(Reading.sensor).
+		SortByTime("sorted")
+	text := func(r Reading) string { return fmt.Sprint(r.Sensor, " ", r.Taken.Format("15:04:05")) }
+	sorted.Map(text).To("out", out)
+	sorted.Late().Map(text).To("late", late)
+	fmt.Println(run(job))
+	show(out)
+	fmt.Println("late:", late.Records())
+	// Output:
+	// <nil>
+	// roof 12:00:10
+	// cellar 12:00:30
+	// roof 12:00:50
+	// roof 12:01:05
+	// roof 12:01:40
+	// cellar 12:02:20
+	// late: []
+}
+
 // Validate finds all mistakes at once and says where they were made.
 func ExampleJob_Validate() {
 	job := millrace.NewJob("mistaken")

@@ -204,7 +204,7 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 		// In class bag the records behind a process, and panes emitted again, come late by chance.
 		last := i == keyed-1
 		inOrder := last && i == 0 || c == exact
-		switch verb := rapid.SampledFrom([]string{opWindow, opWindow, opProcess, opDedup}).Draw(t, "verb"); {
+		switch verb := rapid.SampledFrom([]string{opWindow, opWindow, opProcess, opDedup, opSort}).Draw(t, "verb"); {
 		case verb == opProcess && inOrder:
 			s.Op, s.Deep = opProcess, rapid.Bool().Draw(t, "deep")
 			s.Program = drawProgram(t, c)
@@ -215,6 +215,8 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 				s.Horizon = max(1, s.Horizon-1)
 			}
 			s.Win.Lateness = drawLateness(t, tick)
+		case verb == opSort:
+			s.Op = opSort
 		default:
 			s.Win = drawWindows(t, tick)
 			if c == bag && !last {

@@ -261,6 +261,11 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 		}
 		return processStage[K, flat](s, keyed, id, k)
 	}
+	if s.Op == opSort {
+		sorted := keyed.SortByTime(id)
+		out.take(sorted.Late(), "late-"+id)
+		return sorted.Stream
+	}
 	w := keyed.Window(s.Win.assigner())
 	if s.Win.Lateness > 0 {
 		w = w.AllowedLateness(time.Duration(s.Win.Lateness))
@@ -328,6 +333,12 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 			return processModel[K, deep](s, in, k)
 		}
 		return processModel[K, flat](s, in, k)
+	}
+	if s.Op == opSort {
+		next, late := model.Sort[K, rec]{Key: k.model, Compare: k.compare}.Run(in)
+		out.take(late, "late-"+id)
+		out.late += int64(len(late))
+		return next
 	}
 	w := model.Windows[K, rec, string]{
 		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap, Lateness: s.Win.Lateness,
