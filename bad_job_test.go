@@ -192,6 +192,23 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"session without merge", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Session(time.Minute)).Aggregate("n", noMerge()).To("out", counts())
 		}, `JOB:LINE: operator "n": sessions merge, and this aggregator has no Merge`},
+		{"dedup without horizon", func(j *millrace.Job) {
+			rides(j).Dedup("d", ride.base, 0).AllowedLateness(-1).To("out", memory.NewSink[ride]())
+		}, `JOB:LINE: operator "d": AllowedLateness is -1ns: it must not be negative` + "\n\t" +
+			`JOB:LINE: operator "d": the horizon of Dedup is 0s: it must be more than 0`},
+		{"dedup without an id", func(j *millrace.Job) {
+			rides(j).Dedup[string]("d", nil, time.Hour).Content[string](nil).To("out", memory.NewSink[ride]())
+		}, `JOB:LINE: operator "d": Content: the function is nil` + "\n\t" + `JOB:LINE: operator "d": KeyBy: the key function is nil`},
+		{"dedup without event time", func(j *millrace.Job) {
+			j.From("in", memory.Of[ride]()).Dedup("d", ride.base, time.Hour).To("out", memory.NewSink[ride]())
+		}, `JOB:LINE: operator "d": the horizon of Dedup is event time: give EventTime to the source`},
+		{"sort without event time", func(j *millrace.Job) {
+			j.From("in", memory.Of[ride]()).KeyBy(ride.base).SortByTime("s").To("out", memory.NewSink[ride]())
+		}, `JOB:LINE: operator "s": SortByTime needs event time: give EventTime to the source`},
+		{"sort of what cannot be kept", func(j *millrace.Job) {
+			j.From("in", memory.Of[withFunc](), millrace.EventTime(func(withFunc) time.Time { return time.Time{} })).
+				KeyBy(func(withFunc) int { return 1 }).SortByTime("s").To("out", memory.NewSink[withFunc]())
+		}, `JOB:LINE: operator "s": the records that wait cannot be kept in checkpoints: codec: field withFunc.F: func() has no stable encoding; leave it out of the state, or give the type around it AppendState and DecodeState`},
 		{"file options", func(j *millrace.Job) {
 			j.From("in", file.CSV[reading]("").Comma('\n').MaxLine(0).Follow(-1).RollBytes(-5).NoHeader()).To("out", memory.NewSink[reading]())
 		}, "JOB:LINE: operator \"in\": file: Comma('\\n'): must be one ASCII character, not a quote or a line end\n\t\t" +

@@ -249,6 +249,61 @@ func ExampleKeyed_Process() {
 	// cellar silent at 12:03:20 after 2 readings
 }
 
+// A sensor that gets no answer sends its reading again. The second one is left out, also when it comes to be written differently.
+func ExampleStream_Dedup() {
+	sent := []Reading{
+		{"roof", at("12:00:10"), 21.5},
+		{"cellar", at("12:00:10"), 12},
+		{"roof", at("12:00:10"), 21.5},
+		{"roof", at("12:00:40"), 22},
+		{"cellar", at("12:00:10"), 12.25},
+	}
+	type reading struct {
+		Sensor string
+		Taken  time.Time
+	}
+	job := millrace.NewJob("once")
+	out, again := memory.NewSink[string](), memory.NewSink[string]()
+	once := job.From("readings", memory.Of(sent...), millrace.EventTime(Reading.taken)).
+		Dedup("once", func(r Reading) reading { return reading{r.Sensor, r.Taken} }, time.Hour)
+	text := func(r Reading) string { return fmt.Sprint(r.Sensor, " ", r.Celsius) }
+	once.Map(text).To("out", out)
+	once.Duplicates().Map(text).To("again", again)
+	fmt.Println(run(job))
+	show(out)
+	fmt.Println("again:", again.Records())
+	// Output:
+	// <nil>
+	// roof 21.5
+	// cellar 12
+	// roof 22
+	// again: [roof 21.5 cellar 12.25]
+}
+
+// Readings come a little out of order. What comes more than half a minute late goes to the late output.
+func ExampleKeyed_SortByTime() {
+	job := millrace.NewJob("in-order")
+	out, late := memory.NewSink[string](), memory.NewSink[string]()
+	sorted := job.From("readings", memory.Of(readings...), millrace.EventTime(Reading.taken).OutOfOrderness(30*time.Second)).
+		KeyBy(Reading.sensor).
+		SortByTime("sorted")
+	text := func(r Reading) string { return fmt.Sprint(r.Sensor, " ", r.Taken.Format("15:04:05")) }
+	sorted.Map(text).To("out", out)
+	sorted.Late().Map(text).To("late", late)
+	fmt.Println(run(job))
+	show(out)
+	fmt.Println("late:", late.Records())
+	// Output:
+	// <nil>
+	// roof 12:00:10
+	// cellar 12:00:30
+	// roof 12:00:50
+	// roof 12:01:05
+	// roof 12:01:40
+	// cellar 12:02:20
+	// late: []
+}
+
 // Validate finds all mistakes at once and says where they were made.
 func ExampleJob_Validate() {
 	job := millrace.NewJob("mistaken")

@@ -24,7 +24,7 @@ func TestNoAllocationPerRecord(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			job := engine{parallelism: c.parallelism, every: time.Hour}
 			job.run(t, events[:n]) // fills pools
-			best := 1e9 // the background work of two runs differs a little: the smallest difference counts
+			best := 1e9            // the background work of two runs differs a little: the smallest difference counts
 			for range 4 {
 				once := mallocs(func() { job.run(t, events[:n]) })
 				twice := mallocs(func() { job.run(t, events) })

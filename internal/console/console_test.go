@@ -170,6 +170,17 @@ func TestUpdatesInQuickSuccessionAreDrawnOnce(t *testing.T) {
 	}
 }
 
+func TestSummaryShowsDuplicatesWhenThereAreAny(t *testing.T) {
+	s := Summary{Job: "j", In: 5, Filtered: 2, Outcome: "finished"}
+	if text := s.String(); strings.Contains(text, "repeated") {
+		t.Errorf("without duplicates:\n%s", text)
+	}
+	s.Duplicates = 1234
+	if text := s.String(); !strings.Contains(text, "  filtered                 2\n  repeated             1,234\n") {
+		t.Errorf("with duplicates:\n%s", text)
+	}
+}
+
 func TestSummaryReplacesTheLine(t *testing.T) {
 	r, s, c := onTerminal(t, 100)
 	r.Update(running(5))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -176,7 +177,8 @@ func (s Summary) String() string {
 	if s.nothing() {
 		return b.String()
 	}
-	for _, row := range []struct{ name, value string }{
+	type row struct{ name, value string }
+	rows := []row{
 		{"in", count(s.In)},
 		{"out", count(s.Out)},
 		{"late", count(s.Late)},
@@ -185,7 +187,11 @@ func (s Summary) String() string {
 		{"restarts", strconv.Itoa(s.Restarts)},
 		{"duration", short(s.Duration)},
 		{"records/s", count(int64(perSecond(s.Processed, s.Duration)))},
-	} {
+	}
+	if s.Duplicates > 0 {
+		rows = slices.Insert(rows, 4, row{"repeated", count(s.Duplicates)})
+	}
+	for _, row := range rows {
 		fmt.Fprintf(&b, "  %-9s  %15s\n", row.name, row.value)
 	}
 	return b.String()

@@ -54,9 +54,13 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Out += c.Out.Load()
 	to.Late += c.Late.Load()
 	to.Filtered += c.Filtered.Load()
+	to.Duplicates += c.Duplicates.Load()
+	to.Conflicts += c.Conflicts.Load()
 	s.Late += c.Late.Load()
 	s.LateWindows += c.LateWindows.Load()
 	s.Filtered += c.Filtered.Load()
+	s.Duplicates += c.Duplicates.Load()
+	s.Conflicts += c.Conflicts.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
 	s.OpenWindows += c.OpenWindows.Load()
 	if to.Kind == string(graph.KindSink) {
@@ -114,10 +118,15 @@ func (a *attempt) summary() Summary {
 		for i := range a.manifest.Operators {
 			o := &a.manifest.Operators[i]
 			c := o.Counters
-			s.Operators = append(s.Operators, OperatorStatus{ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"], Ended: a.manifest.Finished})
+			s.Operators = append(s.Operators, OperatorStatus{
+				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"],
+				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Ended: a.manifest.Finished,
+			})
 			s.Late += c["late"]
 			s.LateWindows += c["late_windows"]
 			s.Filtered += c["filtered"]
+			s.Duplicates += c["duplicates"]
+			s.Conflicts += c["conflicts"]
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]

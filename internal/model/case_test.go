@@ -202,16 +202,28 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 			Tap:    rapid.IntRange(0, 3).Draw(t, "tap") == 3,
 		}
 		// In class bag the records behind a process, and panes emitted again, come late by chance.
-		if last := i == keyed-1; (last && i == 0 || c == exact) && rapid.IntRange(0, 2).Draw(t, "process") == 2 {
+		last := i == keyed-1
+		inOrder := last && i == 0 || c == exact
+		switch verb := rapid.SampledFrom([]string{opWindow, opWindow, opProcess, opDedup, opSort}).Draw(t, "verb"); {
+		case verb == opProcess && inOrder:
 			s.Op, s.Deep = opProcess, rapid.Bool().Draw(t, "deep")
 			s.Program = drawProgram(t, c)
-		} else if c == timely && last && rapid.IntRange(0, 1).Draw(t, "join") == 1 {
+		case c == timely && last && rapid.IntRange(0, 1).Draw(t, "join") == 1:
 			s.Op, s.Join = opJoin, drawJoin(t, tick)
 			if rapid.Bool().Draw(t, "in windows") {
 				s.Op, s.Win = opGroup, drawWindows(t, tick)
 				s.Win.Lateness = 0
 			}
-		} else {
+		case verb == opDedup && inOrder && c != timely:
+			s.Op = opDedup
+			s.Horizon = rapid.Int64Range(1, 20).Draw(t, "horizon") * tick
+			if rapid.Bool().Draw(t, "horizon less 1") {
+				s.Horizon = max(1, s.Horizon-1)
+			}
+			s.Win.Lateness = drawLateness(t, tick)
+		case verb == opSort:
+			s.Op = opSort
+		default:
 			s.Win = drawWindows(t, tick)
 			if c == bag && !last {
 				s.Win.Lateness = 0

@@ -50,6 +50,8 @@ const (
 	opProcess = "process"
 	opJoin    = "join"
 	opGroup   = "group" // a window join
+	opDedup   = "dedup"
+	opSort    = "sort"
 )
 
 // stage is one operator of a random job, from records to records.
@@ -66,6 +68,8 @@ type stage struct {
 	Join join
 	// Tick is the unit of the times of timers.
 	Tick int64
+	// Horizon is that of a dedup; its lateness is in Win.
+	Horizon int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
 	Steady bool
 	// Tap also gives the output of the stage to a sink of its own.
@@ -250,6 +254,12 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 }
 
 func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out sinks, k keys[K]) millrace.Stream[rec] {
+	if s.Op == opDedup {
+		d := in.Dedup(id, k.engine, time.Duration(s.Horizon)).AllowedLateness(time.Duration(s.Win.Lateness)).Content(value)
+		out.take(d.Late(), "late-"+id)
+		out.take(d.Duplicates(), "again-"+id)
+		return d.Stream
+	}
 	keyed := in.KeyBy(k.engine)
 	switch s.Op {
 	case opJoin:
@@ -262,6 +272,11 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 			return processStage[K, deep](s, keyed, id, k)
 		}
 		return processStage[K, flat](s, keyed, id, k)
+	}
+	if s.Op == opSort {
+		sorted := keyed.SortByTime(id)
+		out.take(sorted.Late(), "late-"+id)
+		return sorted.Stream
 	}
 	w := keyed.Window(s.Win.assigner())
 	if s.Win.Lateness > 0 {
@@ -276,6 +291,8 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 type wanted struct {
 	sinks        map[string][]string
 	late, missed int64
+	// again counts duplicates, other those of them whose content differs.
+	again, other int64
 }
 
 func (w *wanted) take(from []model.Item[rec], name string) {
@@ -320,11 +337,26 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 	case opGroup:
 		return groupModel(s, in, id, out, k)
 	}
+	if s.Op == opDedup {
+		d := model.Dedup[K, rec, int32]{Horizon: s.Horizon, Lateness: s.Win.Lateness, ID: k.model, Content: value}.Run(in)
+		out.take(d.Late, "late-"+id)
+		out.take(d.Duplicates, "again-"+id)
+		out.late += int64(len(d.Late))
+		out.again += int64(len(d.Duplicates))
+		out.other += d.Conflicts
+		return d.Kept
+	}
 	if s.Op == opProcess {
 		if s.Deep {
 			return processModel[K, deep](s, in, k)
 		}
 		return processModel[K, flat](s, in, k)
+	}
+	if s.Op == opSort {
+		next, late := model.Sort[K, rec]{Key: k.model, Compare: k.compare}.Run(in)
+		out.take(late, "late-"+id)
+		out.late += int64(len(late))
+		return next
 	}
 	w := model.Windows[K, rec, string]{
 		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap, Lateness: s.Win.Lateness,

@@ -162,6 +162,10 @@ func (w *world) check(t tb, how string, ordered bool, last millrace.Status) {
 			t.Fatalf("%s: sink %q: %s\n%v", how, name, difference(got, lines, ordered), w.trial)
 		}
 	}
+	if last.Duplicates != want.again || last.Conflicts != want.other {
+		t.Fatalf("%s: counted %d duplicates, %d of them with other content; want %d and %d\n%v",
+			how, last.Duplicates, last.Conflicts, want.again, want.other, w.trial)
+	}
 	if last.Late != want.late || last.LateWindows != want.missed {
 		t.Fatalf("%s: counted %d late records that missed, with others, %d windows; want %d and %d\n%v",
 			how, last.Late, last.LateWindows, want.late, want.missed, w.trial)

@@ -92,10 +92,12 @@ type Counters struct {
 	In, Out atomic.Int64
 	// Filtered counts records that a filter left out.
 	Filtered atomic.Int64
-	// Late counts records that came too late for every window.
+	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
 	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
 	LateWindows atomic.Int64
+	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
+	Duplicates, Conflicts atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
 	TimersDiscarded atomic.Int64
 	// BytesRead is the input consumed by a source.
@@ -116,6 +118,8 @@ func (c *Counters) Add(m map[string]int64) {
 	m["late"] += c.Late.Load()
 	m["late_windows"] += c.LateWindows.Load()
 	m["timers_discarded"] += c.TimersDiscarded.Load()
+	m["duplicates"] += c.Duplicates.Load()
+	m["conflicts"] += c.Conflicts.Load()
 }
 
 // Restore sets the counters that are part of a checkpoint.
@@ -126,6 +130,8 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Late.Store(m["late"])
 	c.LateWindows.Store(m["late_windows"])
 	c.TimersDiscarded.Store(m["timers_discarded"])
+	c.Duplicates.Store(m["duplicates"])
+	c.Conflicts.Store(m["conflicts"])
 }
 
 // Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.

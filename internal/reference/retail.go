@@ -56,6 +56,8 @@ type sale struct {
 	Price    milli     `csv:"UnitPrice"`
 	Customer string    `csv:"CustomerID"`
 	Country  string    `csv:"Country"`
+	// repeated says that a line of this invoice and stock came before.
+	repeated bool
 }
 
 // noCustomer is the customer of sales that have none.
@@ -67,6 +69,18 @@ func cleanCustomer(s *sale) {
 	if s.Customer == "" {
 		s.Customer = noCustomer
 	}
+}
+
+// line is what names an order line.
+type line struct{ Invoice, Stock string }
+
+func (s sale) line() line { return line{s.Invoice, s.Stock} }
+
+func (s sale) copies() int64 {
+	if s.repeated {
+		return 1
+	}
+	return 0
 }
 
 func (s sale) invoice() string  { return s.Invoice }
@@ -126,5 +140,13 @@ var retailQueries = []Query{
 		return outputs{rows: bought.IntervalJoin(returned, 0, 7*24*time.Hour).Inner("returned", func(b, r sale) Row {
 			return Row{show(b.Seq), show(r.Seq), b.Customer, b.Stock, show(b.Quantity), show(r.Quantity)}
 		})}
+	}},
+	{"r6_dedup_first_invoice_stock_1d", &retailInput, func(j *millrace.Job, path string) outputs {
+		// The lines of an invoice are at most a few minutes apart.
+		first := sales(j, path).Dedup("first", sale.line, time.Hour)
+		again := first.Duplicates().UpdateRef(func(s *sale) { s.repeated = true })
+		return perWindow(first.Union(again).KeyByRef(everything[sale]).Window(window.Tumbling(24*time.Hour)).Aggregate("per-day", join3(
+			column(agg.Sum(func(s sale) int64 { return 1 - s.copies() })), column(agg.Sum(sale.copies)),
+			column(agg.Sum(func(s sale) int64 { return s.Quantity * (1 - s.copies()) })))))
 	}},
 }
