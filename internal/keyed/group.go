@@ -9,9 +9,11 @@
 // codec.Key.Hash of it.
 package keyed
 
+import "github.com/millrace-stream/millrace/codec"
+
 // Group returns the key group of a hash, in [0, groups). It uses the upper half of the hash; tables use the lower.
 func Group(hash uint64, groups int) int {
-	return int((hash >> 32) * uint64(groups) >> 32)
+	return codec.Group(hash, groups)
 }
 
 // Range returns the key groups [lo, hi) of one subtask. The ranges of all subtasks are contiguous and cover every group once;
