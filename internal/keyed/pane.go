@@ -199,13 +199,6 @@ func (p *Pane[K, V]) Each(fn func(k *K, v *V, hash uint64) bool) {
 	}
 }
 
-// Ref points to an entry.
-type Ref[K comparable, V any] struct {
-	Key   *K
-	Value *V
-	Hash  uint64
-}
-
 // ahead is how many entries EachSorted asks the memory for at once. In the order of keys, neighbours are far apart in the tables:
 // one after the other, each would be waited for.
 const ahead = 32
@@ -243,26 +236,4 @@ func (p *Pane[K, V]) EachSorted(fn func(k *K, v *V) error) error {
 		items = items[n:]
 	}
 	return nil
-}
-
-// Sorted appends all entries to dst in the order of their encoded keys. Like pointers to values, they are valid until the Space
-// changes.
-func (p *Pane[K, V]) Sorted(dst []Ref[K, V]) []Ref[K, V] {
-	sc := p.space.pool.takeScratch()
-	defer p.space.pool.giveScratch(sc)
-	sc.begin(p.space.cfg.Key)
-	for g := range p.tables {
-		t := &p.tables[g]
-		if t.count > 0 {
-			sc.add(t.slots, nil)
-		}
-	}
-	sc.sort()
-	hash := p.space.cfg.Key.Hash
-	for _, it := range sc.items {
-		sl := &sc.tables[it.table][it.slot]
-		dst = append(dst, Ref[K, V]{Key: &sl.key, Value: &sl.value, Hash: hash(&sl.key)})
-	}
-	sc.end()
-	return dst
 }

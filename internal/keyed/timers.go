@@ -114,28 +114,9 @@ func (t *Timers[K]) Delete(k *K, hash uint64, name string) bool {
 	return true
 }
 
-// Timer is a timer that was due. Hash is that of the key.
-type Timer[K comparable] struct {
-	Key  K
-	Name string
-	Hash uint64
-	At   int64
-}
-
-// PopUntil removes the timers whose time is at most until and appends them to dst in order. A timer that is deleted or moved while the
-// result is worked off is in it all the same: where that matters, use Fire.
-func (t *Timers[K]) PopUntil(until int64, dst []Timer[K]) []Timer[K] {
-	// It fails only when the function does, or runs within itself.
-	_, _ = t.Fire(until, func(k *K, hash uint64, name string, at int64) error {
-		dst = append(dst, Timer[K]{Key: *k, Name: name, Hash: hash, At: at})
-		return nil
-	})
-	return dst
-}
-
 // Fire removes the timers whose time is at most until, in order, and calls fire for each; k is valid during the call only. fire may
 // set and delete timers: one that is deleted or moved before its turn does not fire. Fire returns how many fired, and stops at
-// the first error of fire, whose timer is gone. It must not be called by fire, nor may PopUntil.
+// the first error of fire, whose timer is gone. It must not be called by fire.
 func (t *Timers[K]) Fire(until int64, fire func(k *K, hash uint64, name string, at int64) error) (fired int, err error) {
 	if t.busy {
 		return 0, errNested
