@@ -3,6 +3,7 @@ package millrace
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/millrace-stream/millrace/agg"
@@ -38,13 +39,12 @@ func (w Windowed[K, T]) AllowedLateness(d time.Duration) Windowed[K, T] {
 	return w
 }
 
-// Late returns the records that came too late for all of their windows. Call it after Aggregate.
+// Late returns the records that came too late for all of their windows. Call it after Aggregate
+// or Apply.
 func (w Windowed[K, T]) Late() Stream[T] {
 	s := w.keyed.stream
 	if *w.first < 0 {
-		n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
-		n.Errs = []error{errors.New("Late before Aggregate: nothing has put records into these windows yet")}
-		return Stream[T]{job: s.job, node: s.job.add(1, n), timed: s.timed}
+		return Stream[T]{job: s.job, node: nothingYet(s, "Late"), timed: s.timed}
 	}
 	return Stream[T]{job: s.job, node: *w.first, side: "late", timed: s.timed}
 }
@@ -74,7 +74,7 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 		check(errors.New("the window assigner is nil"))
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
-	case w.assigner.Spec().Kind == window.KindSession:
+	case w.assigner.Spec().Kind == window.KindSession, w.assigner.Spec().Kind == window.KindSessionBy:
 		newOp = sessions(w, a, n, check)
 	default:
 		newOp = aligned(w, a, n, check)
@@ -102,6 +102,7 @@ func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A,
 	cfg := operator.WindowConfig[K, T, A, R]{
 		Panes: panes, Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Acc: acc, AccLayout: codec.LayoutOf[A](), Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize),
 	}
 	return func() operator.Op { return operator.NewWindow(cfg) }
 }
@@ -119,6 +120,14 @@ func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A
 	cfg := operator.SessionConfig[K, T, A, R]{
 		Gap: int64(spec.Gap), Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize),
+	}
+	if spec.Kind == window.KindSessionBy {
+		by, ok := w.assigner.(window.SessionByWindows[T])
+		if !ok {
+			check(fmt.Errorf("%T is made for records of another type than those of the stream, %v", w.assigner, reflect.TypeFor[T]()))
+		}
+		cfg.GapOf = func(r *T) time.Duration { return by.Gap(*r) }
 	}
 	return func() operator.Op { return operator.NewSession(cfg) }
 }
