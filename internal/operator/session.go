@@ -40,11 +40,13 @@ type SessionConfig[K comparable, T, A, R any] struct {
 	// Gap and Lateness are in ns.
 	Gap, Lateness int64
 	// GapOf, if set, is the gap of a record, and Gap says nothing.
-	GapOf      func(*T) time.Duration
-	Key        func(*T) K
-	KeyCodec   *codec.Key[K]
-	Value      codec.Codec[Sessions[A]]
-	Agg        agg.Aggregator[T, A, R]
+	GapOf    func(*T) time.Duration
+	Key      func(*T) K
+	KeyCodec *codec.Key[K]
+	Value    codec.Codec[Sessions[A]]
+	Agg      agg.Aggregator[T, A, R]
+	// Own, if set, makes the aggregator in the place of Agg.
+	Own        Own[T, A, R]
 	Pool       *element.Pool[window.Pane[K, R]]
 	LatePool   *element.Pool[T]
 	MissedPool *element.Pool[window.Missed[K, T]]
@@ -103,7 +105,13 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 		return err
 	}
 	s.pane = s.space.Ensure(0)
+	restored := ownAggregator(&s.Agg, s.Own)
 	s.pane.Each(func(k *K, v *Sessions[A], h uint64) bool {
+		for i := range v.List {
+			if restored != nil {
+				restored(&v.List[i].Acc)
+			}
+		}
 		s.open += int64(len(v.List))
 		v.Queued = false
 		s.queueUp(*k, h, v)

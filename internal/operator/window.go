@@ -24,8 +24,10 @@ type WindowConfig[K comparable, T, A, R any] struct {
 	Acc       codec.Codec[A]
 	AccLayout codec.Layout
 	Agg       agg.Aggregator[T, A, R]
-	Pool      *element.Pool[window.Pane[K, R]]
-	LatePool  *element.Pool[T]
+	// Own, if set, makes the aggregator in the place of Agg.
+	Own      Own[T, A, R]
+	Pool     *element.Pool[window.Pane[K, R]]
+	LatePool *element.Pool[T]
 	// MissedPool is for the output "missed"; nil when there is none.
 	MissedPool *element.Pool[window.Missed[K, T]]
 }
@@ -100,6 +102,11 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.tell() // those after it start anew
 	if err := c.Load(windowState, w.space.Restore()); err != nil {
 		return err
+	}
+	if restored := ownAggregator(&w.Agg, w.Own); restored != nil {
+		for _, start := range w.space.Spans() {
+			w.space.Pane(start).Each(func(_ *K, acc *A, _ uint64) bool { restored(acc); return true })
+		}
 	}
 	if w.Lateness > 0 {
 		w.revs = newSpace[K, int32](c, revisionState, w.KeyCodec, codecInt32, codec.Flat)
