@@ -2,7 +2,6 @@ package operator
 
 import (
 	"cmp"
-	"container/heap"
 	"fmt"
 	"slices"
 	"time"
@@ -146,7 +145,7 @@ func (s *sessionOp[K, T, A, R]) queueUp(k K, h uint64, v *Sessions[A]) {
 	if s.KeyCodec.Clone != nil {
 		s.KeyCodec.Clone(&k) // the queue outlives the batch
 	}
-	heap.Push(&s.queue, wakeup[K]{at: at, key: k, hash: h})
+	s.queue.push(wakeup[K]{at: at, key: k, hash: h})
 }
 
 // Process adds the records of a batch, with the clock moving where its steps say.
@@ -349,7 +348,7 @@ func (s *sessionOp[K, T, A, R]) advance(t int64) error {
 	before := s.clock
 	s.clock = t
 	for len(s.queue) > 0 && s.queue[0].at <= t {
-		e := heap.Pop(&s.queue).(wakeup[K])
+		e := s.queue.pop()
 		s.wake(e, before)
 	}
 	slices.SortFunc(s.due, func(a, b dueSession[K, A]) int {
@@ -414,25 +413,3 @@ func (s *sessionOp[K, T, A, R]) Freeze(epoch uint64) (Cut, error) {
 func (s *sessionOp[K, T, A, R]) Completed(epoch uint64) { s.space.Completed(epoch) }
 
 func (s *sessionOp[K, T, A, R]) Close() error { return nil }
-
-// wakeup is an entry of a heap by time.
-type wakeup[K comparable] struct {
-	at   int64
-	hash uint64
-	key  K
-}
-
-type wakeups[K comparable] []wakeup[K]
-
-func (w wakeups[K]) Len() int           { return len(w) }
-func (w wakeups[K]) Less(i, j int) bool { return w[i].at < w[j].at }
-func (w wakeups[K]) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
-func (w *wakeups[K]) Push(x any)        { *w = append(*w, x.(wakeup[K])) }
-func (w *wakeups[K]) Pop() any {
-	old := *w
-	n := len(old) - 1
-	e := old[n]
-	old[n] = wakeup[K]{}
-	*w = old[:n]
-	return e
-}
