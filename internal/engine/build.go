@@ -111,6 +111,10 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Groups: a.cfg.Groups, Lo: lo, Hi: hi, Env: a.env, Log: a.cfg.Log, Counters: o.counters,
 			Info: a.sinkInfo(node.ID, sub, ch.Parallelism),
 			Load: func(string, snapshot.Visitor) error { return nil },
+			Task: t,
+		}
+		if ticked, ok := o.op.(operator.Ticked); ok {
+			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
 		}
 		a.restoreInto(o, sub, lo, hi)
 		t.ops = append(t.ops, o)

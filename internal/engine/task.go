@@ -61,6 +61,10 @@ type taskRun struct {
 
 	cutting *cut // a cut whose state is not all encoded yet
 
+	ticked []ticking
+	woken  atomic.Bool // Wake was called and no tick has come since
+	sealed bool        // a final barrier has passed: operators are not ticked any more
+
 	inputs []input
 	wait   *exchange.Waiter
 
@@ -269,6 +273,9 @@ func (t *taskRun) readLoop() error {
 		if t.cutting != nil {
 			t.stepCut()
 		}
+		if err := t.tick(); err != nil {
+			return err
+		}
 		if t.stopped || t.mustPause() {
 			if err := t.rest(task.Forever); err != nil {
 				return err
@@ -331,7 +338,7 @@ func (t *taskRun) rest(timeout time.Duration) error {
 	if t.cutting != nil {
 		return nil // there is work to do
 	}
-	t.ev.Wait(timeout)
+	t.ev.Wait(t.untilTick(timeout))
 	return nil
 }
 
@@ -367,6 +374,9 @@ func (t *taskRun) inputLoop() error {
 		}
 		if t.cutting != nil {
 			t.stepCut()
+		}
+		if err := t.tick(); err != nil {
+			return err
 		}
 		input, el, ok := t.inbox.Next()
 		if !ok {
@@ -497,6 +507,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 	}
 	t.unsaved, t.asked = 0, false
 	t.stopped = b.Final && t.source != nil
+	t.sealed = b.Final
 	t.cutting = c
 	t.stepCut()
 	return nil

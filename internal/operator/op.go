@@ -49,6 +49,17 @@ type Op interface {
 	Close() error
 }
 
+// Ticked is implemented by operators that act at a processing time, or when something outside of the task is done. No Tick
+// comes behind the last barrier of a job.
+type Ticked interface {
+	// NextTick returns the processing time, in ns since 1970 UTC, at which Tick is due; math.MaxInt64 stands for never. It is asked
+	// between batches, so it must be cheap.
+	NextTick() int64
+	// Tick is called by the goroutine of the task, between batches: when that time has come, and soon after Context.Wake. It may
+	// pass records on, and must look itself whether there is anything to do.
+	Tick(now int64) error
+}
+
 // Cut is what an operator contributes to a checkpoint.
 type Cut struct {
 	// State is small state that is kept in the manifest; it must be read back by Context.Old.
@@ -84,7 +95,24 @@ type Context struct {
 	Old [][]byte
 	// Load feeds the restored entries of a named state, for [Lo, Hi), to a visitor. It does nothing at a first start.
 	Load func(state string, v snapshot.Visitor) error
+	// Task is what the operator can ask of its task.
+	Task Task
 }
+
+// Task is the task of an operator, as the operator sees it.
+type Task interface {
+	// Wake makes the task call Tick of its operators soon. It may be called from any goroutine.
+	Wake()
+	// Go runs fn beside the task. It is waited for when the job ends or starts anew: when the operator's context is done, fn
+	// must return.
+	Go(name string, fn func())
+	// Await lets the goroutine of the task wait until done returns true, or until the processing time, in ns, has come. What the
+	// chain holds back is passed on before. It looks again after each Wake, and returns an error when the task must end.
+	Await(until int64, done func() bool) error
+}
+
+// Now returns the processing time in ns since 1970 UTC.
+func (c *Context) Now() int64 { return c.Env.Sched.Now().UnixNano() }
 
 // Counters are the ledger of one subtask of an operator. One goroutine writes, any may read.
 type Counters struct {
