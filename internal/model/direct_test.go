@@ -187,6 +187,7 @@ func directWindows(sessions bool) func(t *rapid.T) {
 		for s.Win = drawWindows(t, s.Tick); s.Win.Gap > 0 != sessions; {
 			s.Win = drawWindows(t, s.Tick)
 		}
+		s.Missed = true
 		drawDirect(t, s, 1).check(t)
 	}
 }
@@ -196,18 +197,36 @@ func checkWindow[K comparable](t *telling, k keys[K]) {
 	recKey := keyText(k)
 	paneText := func(p window.Pane[K, string]) string { return paneRec(k)(p).text() }
 	paneKey := func(p window.Pane[K, string]) string { return k.text(p.Key) }
-	r := rigFor(t, k, 1, map[string]side{"": records(paneText, paneKey), "late": records(rec.text, recKey)})
-	o := model.Windows[K, rec, string]{
+	missedText := func(m window.Missed[K, rec]) string { return missedRec(k)(m).text() }
+	missedKey := func(m window.Missed[K, rec]) string { return k.text(m.Key) }
+	r := rigFor(t, k, 1, map[string]side{
+		"": records(paneText, paneKey), "late": records(rec.text, recKey), "missed": records(missedText, missedKey),
+	})
+	by := model.Windows[K, rec, string]{
 		Size: w.Size, Slide: w.Slide, Offset: w.Offset, Gap: w.Gap, Lateness: w.Lateness,
 		Key: k.model, Compare: k.compare, Result: result(t.Stage.Agg),
-	}.Run(t.Feed.plain())
+	}
+	if w.Each {
+		by.GapOf = w.gap
+	}
+	o := by.Run(t.Feed.plain())
 	main, last, nextToLast := modelled(o.Panes, paneText, paneKey)
 	late, _, _ := modelled(o.Late, rec.text, recKey)
 	r.wants("", main)
 	r.wantsLast("", last, nextToLast)
 	r.wantsAlso("late", late)
+	missed, _, _ := modelled(o.Missed, missedText, missedKey)
+	r.wantsAlso("missed", missed)
 	r.wantsCount("late", int64(len(late)))
-	r.wantsCount("late_windows", o.Missed)
+	var windows int64
+	for _, m := range o.Missed {
+		spans, err := m.Value.Windows.List()
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		windows += int64(len(spans))
+	}
+	r.wantsCount("late_windows", windows)
 	r.wantsCount("out", int64(len(main)))
 }
 
