@@ -44,26 +44,27 @@ func TestOperatorsGiveTheSequenceOfTheModel(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	var all atomic.Int64
+	var all, want atomic.Int64
 	for _, k := range directKinds {
 		// Package rapid takes a fifth of what it is told if tests are to be short.
-		if err := checks.Value.Set(strconv.Itoa(directCases * k.percent / 100)); err != nil {
+		n := directCases * k.percent / 100
+		if err := checks.Value.Set(strconv.Itoa(n)); err != nil {
 			t.Fatal(err)
 		}
 		t.Run(strings.ReplaceAll(k.name, " ", "-"), func(t *testing.T) {
+			if testing.Short() {
+				n /= 5
+			}
+			want.Add(int64(n))
 			rapid.Check(t, func(t *rapid.T) {
 				k.check(t)
 				all.Add(1)
 			})
 		})
 	}
-	want := int64(directCases)
-	if testing.Short() {
-		want /= 5
-	}
 	t.Logf("%d cases with %d restores and %d records put out", all.Load(), rigRestores.Load(), rigLines.Load())
-	if !t.Failed() && (all.Load() < want || rigRestores.Load() < want/4 || rigLines.Load() < want) {
-		t.Errorf("too little was tried: want %d cases, and restores and records with them", want)
+	if !t.Failed() && (all.Load() < want.Load() || rigRestores.Load() < want.Load()/4 || rigLines.Load() < want.Load()) {
+		t.Errorf("too little was tried: want %d cases, and restores and records with them", want.Load())
 	}
 }
 

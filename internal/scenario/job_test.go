@@ -210,7 +210,7 @@ func (b *builder) aggregate(w []string) {
 // again counts the panes of the windows before in windows of their own.
 func (b *builder) again(w []string) {
 	next := b.panes.KeyBy(func(p millrace.Pane[string, string]) string { return p.Key }).Window(b.assigner(w[1:]))
-	counts := next.Aggregate("again", agg.Then(agg.Count[millrace.Pane[string, string]](), func(n int64) string { return fmt.Sprint(n, " windows") }))
+	counts := next.Aggregate("op-again", agg.Then(agg.Count[millrace.Pane[string, string]](), func(n int64) string { return fmt.Sprint(n, " windows") }))
 	take(b.out, "again", counts, paneText)
 	take(b.out, "again-late", next.Late(), paneText)
 }

@@ -62,12 +62,16 @@ type script struct {
 	job [][]string
 	// parts are the steps between stops.
 	parts []millracetest.Scripted[rec]
+	// sides says that there are records of a right side.
+	sides bool
+	// lost are the parts before which the checkpoints are lost.
+	lost  map[int]bool
 	steps int
 }
 
 // parse reads the text of a scenario: the line of the job, then a line for each step.
 func parse(text string) (script, error) {
-	var s script
+	s := script{lost: map[int]bool{}}
 	in := millracetest.Script[rec]()
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
@@ -88,6 +92,11 @@ func parse(text string) (script, error) {
 			s.parts = append(s.parts, in.StayOpen())
 			continue
 		}
+		if line == "lose checkpoints" {
+			s.lost[len(s.parts)] = true
+			continue
+		}
+		s.sides = s.sides || words[0] == "right"
 		more, err := step(in, words)
 		if err != nil {
 			return s, fmt.Errorf("line %q: %w", line, err)

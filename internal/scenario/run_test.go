@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,6 +23,9 @@ var (
 	errKilled  = errors.New("killed by the scenario")
 	errStopped = errors.New("stopped by the scenario")
 )
+
+// stateDir is where the checkpoints are, on a disk in memory.
+const stateDir = "/state"
 
 // kills counts the runs that were killed.
 var kills atomic.Int64
@@ -96,7 +100,7 @@ func (w *world) run(part, parallelism, dieAt int) error {
 	}
 	cfg := millrace.Config{
 		Parallelism: parallelism, KeyGroups: 16, Log: slog.New(slog.DiscardHandler),
-		Checkpoint: millrace.CheckpointConfig{Dir: "/state", Interval: time.Hour, EveryRecords: 1},
+		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: 1},
 	}
 	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk}), job, cfg)
 	if errors.Is(err, errStopped) && part < len(w.script.parts)-1 {
@@ -105,12 +109,35 @@ func (w *world) run(part, parallelism, dieAt int) error {
 	return err
 }
 
+// lose removes the checkpoints and all that belongs to them, but for the traces that say that there were some.
+func (w *world) lose() error {
+	dir := stateDir + "/scenario"
+	entries, err := w.disk.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "manifest-") || strings.HasSuffix(e.Name(), ".mrs") {
+			if err := w.disk.Remove(dir + "/" + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // all runs the script to its end, from part to part, and returns what is put out. The run of part dies is killed after some reads, and
 // goes on with the other number of subtasks.
 func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 	var out []string
-	sorted := dieAt >= 0 || parallelism > 1
+	// Between the two sides of a join or union there is no order.
+	sorted := dieAt >= 0 || parallelism > 1 || w.script.sides
 	for part := range w.script.parts {
+		if w.script.lost[part] {
+			if err := w.lose(); err != nil {
+				return out, err
+			}
+		}
 		if dieAt >= 0 && part == dies {
 			switch err := w.run(part, parallelism, dieAt); {
 			case errors.Is(err, errKilled):
@@ -132,13 +159,20 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 	return out, nil
 }
 
-// shownError is an error as scenarios show it: its last line, without the frame that every job puts around it.
+// place is where the code of this package has made an operator.
+var place = regexp.MustCompile(`(, made at )?scenario/[a-z_]+\.go:\d+(: )?`)
+
+// epochs are counted by the clock too.
+var epochs = regexp.MustCompile(`epoch \d+`)
+
+// shownError is an error as scenarios show it: its last line, without the places in this package.
 func shownError(err error) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, "\n"); i >= 0 {
 		text = text[i+1:]
 	}
-	return "error: " + strings.TrimSpace(text)
+	text = epochs.ReplaceAllString(text, "epoch N")
+	return "error: " + strings.TrimSpace(place.ReplaceAllString(text, ""))
 }
 
 // try runs a scenario and returns what it shows.
