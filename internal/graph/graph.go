@@ -32,6 +32,8 @@ type Input struct {
 	Port int
 	// Keyed inputs are exchanged by key.
 	Keyed bool
+	// Broadcast inputs go to all subtasks.
+	Broadcast bool
 	// Side names the side output of the producer that is read; empty for the main output.
 	Side string
 }
@@ -52,6 +54,8 @@ type Node struct {
 	Inputs []Input
 	// Parallelism is the number of subtasks; 0 means that of the job.
 	Parallelism int
+	// Single nodes have one subtask, whatever the parallelism of the job.
+	Single bool
 	// Stateful nodes have state in checkpoints.
 	Stateful bool
 	// Types are the names of the types that checkpoints depend on, by role: "key", "state", "record".
@@ -91,10 +95,11 @@ type Edge struct {
 	From, To int
 	// Input is the index in the Inputs of the consumer.
 	Input int
-	// Port, Keyed and Side are those of the Input.
-	Port  int
-	Keyed bool
-	Side  string
+	// Port, Keyed, Broadcast and Side are those of the Input.
+	Port      int
+	Keyed     bool
+	Broadcast bool
+	Side      string
 	// Mode is how records find their subtask. It is set by Plan.
 	Mode Mode
 }
@@ -104,7 +109,7 @@ func (g *Graph) Edges() []Edge {
 	var edges []Edge
 	for to, n := range g.Nodes {
 		for i, in := range n.Inputs {
-			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Side: in.Side})
+			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Broadcast: in.Broadcast, Side: in.Side})
 		}
 	}
 	return edges
