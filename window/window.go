@@ -32,6 +32,8 @@ const (
 	KindCumulative
 	// KindCalendar windows are days, weeks, months, quarters or years of a time zone.
 	KindCalendar
+	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
+	KindSessionBy
 )
 
 // String returns the kind in one word.
@@ -47,6 +49,8 @@ func (k Kind) String() string {
 		return "cumulative"
 	case KindCalendar:
 		return "calendar"
+	case KindSessionBy:
+		return "session by record"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -85,6 +89,8 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Cumulative(%v, %v)", s.Size, s.Step)
 	case KindCalendar:
 		call = s.calendar()
+	case KindSessionBy:
+		call = "SessionBy(gap)"
 	default:
 		return fmt.Sprintf("%v", s.Kind)
 	}
@@ -139,8 +145,12 @@ func (s Spec) Check() error {
 		s.checkCumulative(wrong)
 	case KindCalendar:
 		s.checkCalendar(wrong)
+	case KindSessionBy:
+		if s != (Spec{Kind: KindSessionBy}) {
+			wrong("sessions by record have no lengths")
+		}
 	default:
-		wrong("made by none of Tumbling, Sliding, Session, Cumulative and Calendar")
+		wrong("made by none of the functions of this package")
 	}
 	if s.Slide > 0 && (s.Offset <= -s.Slide || s.Offset >= s.Slide) {
 		wrong("offset is %v, it must lie between -%v and %v, both excluded", s.Offset, s.Slide, s.Slide)

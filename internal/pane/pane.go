@@ -157,16 +157,16 @@ func (l *Layout) shift(w window.Span, by int64) window.Span {
 	return window.Span{Start: subSat(end, l.size), End: end}
 }
 
-// Count returns how many windows hold t.
-func (l *Layout) Count(t int64) int64 {
+// AppendWindows appends to dst all windows that hold t, in their order. They are the same for all times of a pane.
+func (l *Layout) AppendWindows(dst []window.Span, t int64) []window.Span {
 	if l.dates != nil {
-		return 1
+		return append(dst, l.dates.span(t))
 	}
-	back := since(t, l.slide, l.slideOff)
-	if l.grows {
-		return (l.size-1-back)/l.pane + 1
+	w, last := l.First(t), l.Last(t)
+	for ; w.End < last.End || w.Start < last.Start; w = l.Next(w) {
+		dst = append(dst, w)
 	}
-	return (l.size-1-back)/l.slide + 1
+	return append(dst, last)
 }
 
 // window returns the window that started back ns before t.
