@@ -208,7 +208,11 @@ func (a *attempt) openCommitters(ctx context.Context) error {
 		wrap := func(err error) error {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
 		}
-		c, err := spec.Commit(ctx, a.sinkInfo(n.ID, 0, a.cfg.Parallelism))
+		var c connect.Committer
+		err := protect(func() (err error) {
+			c, err = spec.Commit(ctx, a.sinkInfo(n.ID, 0, a.cfg.Parallelism))
+			return err
+		})
 		if err != nil {
 			return wrap(fmt.Errorf("open committer: %w", err))
 		}
@@ -225,7 +229,11 @@ func (a *attempt) openCommitters(ctx context.Context) error {
 		if err := a.env.Hit("recover.before"); err != nil {
 			return wrap(err)
 		}
-		notes, err := c.Recover(ctx, a.base, committables)
+		var notes []string
+		err = protect(func() (err error) {
+			notes, err = c.Recover(ctx, a.base, committables)
+			return err
+		})
 		for _, note := range notes {
 			a.cfg.Log.Warn("sink output", "sink", n.ID, "note", note)
 		}
@@ -242,7 +250,7 @@ func (a *attempt) openCommitters(ctx context.Context) error {
 func (a *attempt) closeCommitters() error {
 	var errs []error
 	for _, c := range a.commits {
-		errs = append(errs, c.Close())
+		errs = append(errs, protect(c.Close))
 	}
 	return errors.Join(errs...)
 }

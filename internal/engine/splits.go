@@ -42,7 +42,11 @@ func (l *lister) list(ctx context.Context) error {
 		}
 		s := &listed{node: i, op: spec.NewSource(), known: map[string]bool{}}
 		s.every = s.op.DiscoverEvery()
-		splits, err := s.op.List(ctx)
+		var splits []connect.Split
+		err := protect(func() (err error) {
+			splits, err = s.op.List(ctx)
+			return err
+		})
 		if err == nil {
 			s.splits, s.live, err = l.withOld(n.ID, splits)
 		}

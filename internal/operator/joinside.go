@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"container/heap"
 	"slices"
 	"sort"
 
@@ -127,13 +126,13 @@ func (s *sideState[K, T]) queueUp(k K, hash uint64, v *HeldList[T]) {
 	if s.codec.Clone != nil {
 		s.codec.Clone(&k) // the queue outlives the batch
 	}
-	heap.Push(&s.queue, wakeup[K]{at: at, key: k, hash: hash})
+	s.queue.push(wakeup[K]{at: at, key: k, hash: hash})
 }
 
 // expire drops the records that no record behind the clock can be a partner of. It hands each to gone before, if that is not nil.
 func (s *sideState[K, T]) expire(clock int64, gone func(k *K, hash uint64, h *Held[T])) {
 	for len(s.queue) > 0 && s.queue[0].at <= clock {
-		e := heap.Pop(&s.queue).(wakeup[K])
+		e := s.queue.pop()
 		v := s.pane.Update(&e.key, e.hash)
 		if v == nil || !v.Queued || v.Wake != e.at {
 			continue // an entry that was replaced by an earlier one

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
@@ -78,7 +77,7 @@ func (s *sortOp[K, T]) Open(c *Context) error {
 	s.pane = s.space.Ensure(0)
 	s.pane.Each(func(k *K, v *Waiting[T], h uint64) bool {
 		if len(v.List) > 0 {
-			heap.Push(&s.queue, wakeup[K]{at: v.List[0].At, key: *k, hash: h})
+			s.queue.push(wakeup[K]{at: v.List[0].At, key: *k, hash: h})
 		}
 		return true
 	})
@@ -165,7 +164,7 @@ func (s *sortOp[K, T]) hold(in *element.Of[T], i int) error {
 		if s.KeyCodec.Clone != nil {
 			s.KeyCodec.Clone(&w.key) // the queue outlives the batch
 		}
-		heap.Push(&s.queue, w)
+		s.queue.push(w)
 	}
 	return nil
 }
@@ -192,7 +191,7 @@ func (s *sortOp[K, T]) advance(t int64) error {
 	}
 	s.clock = t
 	for len(s.queue) > 0 && s.queue[0].at <= t {
-		s.collect(heap.Pop(&s.queue).(wakeup[K]))
+		s.collect(s.queue.pop())
 	}
 	// Those of one key are in their order already, next to each other.
 	slices.SortStableFunc(s.due, func(a, b released[K, T]) int {
@@ -231,7 +230,7 @@ func (s *sortOp[K, T]) collect(e wakeup[K]) {
 	clear(v.List[:n])
 	v.List = v.List[n:]
 	e.at = v.List[0].At
-	heap.Push(&s.queue, e)
+	s.queue.push(e)
 }
 
 func (s *sortOp[K, T]) Freeze(epoch uint64) (Cut, error) {
