@@ -106,14 +106,17 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 	return &free.value
 }
 
-// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
-func (p *Pane[K, V]) Far() bool {
+// Bytes returns about how much memory the entries take.
+func (p *Pane[K, V]) Bytes() int {
 	var z slot[K, V]
-	return p.count*int(unsafe.Sizeof(z)) > farBytes
+	return p.count * int(unsafe.Sizeof(z))
 }
 
-// farBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
-const farBytes = 512 << 10
+// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
+func (p *Pane[K, V]) Far() bool { return p.Bytes() > FarBytes }
+
+// FarBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
+const FarBytes = 512 << 10
 
 // Touch reads where the entry of a hash is likely to be, so that an Upsert soon after does not wait for the memory. What it returns
 // is of use only to keep the compiler from leaving out the read.
@@ -152,6 +155,9 @@ func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
 	}
 	return &sl.value
 }
+
+// Own returns the key as the table keeps it, with memory of its own. The key must be there.
+func (p *Pane[K, V]) Own(k *K, hash uint64) K { return p.find(p.index(hash), k, hash).key }
 
 // Update returns the value of a key and marks it changed, or returns nil when the key is absent.
 func (p *Pane[K, V]) Update(k *K, hash uint64) *V {
