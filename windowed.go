@@ -21,6 +21,7 @@ type Windowed[K comparable, T any] struct {
 	keyed    Keyed[K, T]
 	assigner window.Assigner
 	lateness time.Duration
+	firing   firing
 	// first is the first operator on these windows: the one whose late output Late returns.
 	first *int
 }
@@ -65,7 +66,7 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 	if w.lateness < 0 {
 		check(fmt.Errorf("AllowedLateness is %v: it must not be negative", w.lateness))
 	}
-	if !k.stream.timed {
+	if !k.stream.timed && !w.endless() {
 		check(errors.New("windows need event time: give EventTime to the source"))
 	}
 	var newOp func() operator.Op
@@ -74,6 +75,8 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 		check(errors.New("the window assigner is nil"))
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
+	case w.triggered():
+		newOp = triggered(w, a, n, check)
 	case w.assigner.Spec().Kind == window.KindSession:
 		newOp = sessions(w, a, n, check)
 	default:
@@ -84,7 +87,7 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 	if *w.first < 0 {
 		*w.first = at
 	}
-	return Stream[Pane[K, R]]{job: k.stream.job, node: at, timed: true}
+	return Stream[Pane[K, R]]{job: k.stream.job, node: at, timed: k.stream.timed || !w.endless()}
 }
 
 // aligned makes the operator of tumbling and sliding windows.
