@@ -3,6 +3,7 @@ package millrace
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/millrace-stream/millrace/agg"
@@ -22,6 +23,8 @@ type Windowed[K comparable, T any] struct {
 	assigner window.Assigner
 	lateness time.Duration
 	firing   firing
+	// single says that one subtask holds all windows.
+	single bool
 	// first is the first operator on these windows: the one whose late output Late returns.
 	first *int
 }
@@ -39,21 +42,30 @@ func (w Windowed[K, T]) AllowedLateness(d time.Duration) Windowed[K, T] {
 	return w
 }
 
-// Late returns the records that came too late for all of their windows. Call it after Aggregate.
+// Late returns the records that came too late for all of their windows. Call it after Aggregate
+// or Apply.
 func (w Windowed[K, T]) Late() Stream[T] {
 	s := w.keyed.stream
 	if *w.first < 0 {
-		n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
-		n.Errs = []error{errors.New("Late before Aggregate: nothing has put records into these windows yet")}
-		return Stream[T]{job: s.job, node: s.job.add(1, n), timed: s.timed}
+		return Stream[T]{job: s.job, node: nothingYet(s, "Late"), timed: s.timed}
 	}
 	return Stream[T]{job: s.job, node: *w.first, side: "late", timed: s.timed}
 }
 
 // Aggregate combines the records of each key and window into one value. The id names the state.
 func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]) Stream[Pane[K, R]] {
+	return Stream[Pane[K, R]]{job: w.keyed.stream.job, node: addWindows(w, id, "aggregate", a, nil), timed: w.timed()}
+}
+
+// addWindows adds the operator of the windows. It is called by the verbs only. Own, if not nil, makes the aggregators of subtasks.
+func addWindows[K comparable, T, A, R any](
+	w Windowed[K, T], id string, kind graph.Kind, a agg.Aggregator[T, A, R], own operator.Own[T, A, R],
+) int {
 	k := w.keyed
-	n := k.node(id, "aggregate")
+	n := k.node(id, kind)
+	if w.single {
+		n.Parallelism = 1
+	}
 	check := func(err error) {
 		if err != nil {
 			n.Errs = append(n.Errs, err)
@@ -76,22 +88,24 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
 	case w.triggered():
-		newOp = triggered(w, a, n, check)
-	case w.assigner.Spec().Kind == window.KindSession:
-		newOp = sessions(w, a, n, check)
+		newOp = triggered(w, a, own, n, check)
+	case w.assigner.Spec().Kind == window.KindSession, w.assigner.Spec().Kind == window.KindSessionBy:
+		newOp = sessions(w, a, own, n, check)
 	default:
-		newOp = aligned(w, a, n, check)
+		newOp = aligned(w, a, own, n, check)
 	}
 	n.Op = &operator.Spec{New: newOp, Partition: k.partition()}
-	at := k.stream.job.add(1, n)
+	at := k.stream.job.add(2, n)
 	if *w.first < 0 {
 		*w.first = at
 	}
-	return Stream[Pane[K, R]]{job: k.stream.job, node: at, timed: k.stream.timed || !w.endless()}
+	return at
 }
 
 // aligned makes the operator of tumbling and sliding windows.
-func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+func aligned[K comparable, T, A, R any](
+	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
+) func() operator.Op {
 	spec := w.assigner.Spec()
 	panes, err := pane.New(spec)
 	check(err)
@@ -105,12 +119,15 @@ func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A,
 	cfg := operator.WindowConfig[K, T, A, R]{
 		Panes: panes, Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Acc: acc, AccLayout: codec.LayoutOf[A](), Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
 	}
 	return func() operator.Op { return operator.NewWindow(cfg) }
 }
 
 // sessions makes the operator of session windows.
-func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+func sessions[K comparable, T, A, R any](
+	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
+) func() operator.Op {
 	spec := w.assigner.Spec()
 	value, err := codec.For[operator.Sessions[A]]()
 	check(accumulator(err))
@@ -122,8 +139,22 @@ func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A
 	cfg := operator.SessionConfig[K, T, A, R]{
 		Gap: int64(spec.Gap), Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
 	}
+	cfg.GapOf = w.gapOf(check)
 	return func() operator.Op { return operator.NewSession(cfg) }
+}
+
+// gapOf returns the function of sessions of which each record has a gap of its own; nil for other windows.
+func (w Windowed[K, T]) gapOf(check func(error)) func(r *T) time.Duration {
+	if w.assigner.Spec().Kind != window.KindSessionBy {
+		return nil
+	}
+	by, ok := w.assigner.(window.SessionByWindows[T])
+	if !ok {
+		check(fmt.Errorf("%T is made for records of another type than those of the stream, %v", w.assigner, reflect.TypeFor[T]()))
+	}
+	return func(r *T) time.Duration { return by.Gap(*r) }
 }
 
 func accumulator(err error) error {

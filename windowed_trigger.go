@@ -58,8 +58,13 @@ func (w Windowed[K, T]) endless() bool {
 	return kind == window.KindCount || kind == window.KindGlobal
 }
 
+// timed reports whether the results have event times by which others can put them into windows.
+func (w Windowed[K, T]) timed() bool { return w.keyed.stream.timed || !w.endless() }
+
 // triggered makes the operator of windows that a trigger fires.
-func triggered[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+func triggered[K comparable, T, A, R any](
+	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
+) func() operator.Op {
 	spec, trigger := w.assigner.Spec(), w.firing.spec()
 	value, err := codec.For[operator.Cells[A]]()
 	check(accumulator(err))
@@ -72,13 +77,14 @@ func triggered[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, 
 		Trigger: trigger, Discarding: w.firing.discarding, Lateness: int64(w.lateness), Timed: w.keyed.stream.timed,
 		Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
 	}
 	switch spec.Kind {
-	case window.KindSession:
+	case window.KindSession, window.KindSessionBy:
 		if a.Merge == nil {
 			check(errors.New("sessions merge, and this aggregator has no Merge"))
 		}
-		cfg.Gap = func(*T) int64 { return int64(spec.Gap) }
+		cfg.Gap, cfg.GapOf = int64(spec.Gap), w.gapOf(check)
 	case window.KindCount, window.KindGlobal:
 	default:
 		panes, err := pane.New(spec)
@@ -135,7 +141,7 @@ func (w Windowed[K, T]) checkTrigger(s window.TriggerSpec) error {
 		if want := reflect.TypeFor[T](); p.Custom.Record != want {
 			wrong("%v is a trigger for records of type %v, and these are of type %v", p, p.Custom.Record, want)
 		}
-		if spec.Kind == window.KindSession && !p.Custom.Merges {
+		if (spec.Kind == window.KindSession || spec.Kind == window.KindSessionBy) && !p.Custom.Merges {
 			wrong("%v: sessions merge, and this trigger has no OnMerge", p)
 		}
 	})

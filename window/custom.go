@@ -71,7 +71,7 @@ type Custom[T, S any] struct {
 
 // TriggerContext is what the functions of a custom trigger work with. It is valid during the call.
 type TriggerContext interface {
-	// Window is the span of the window. For count and global windows it is that of the event times in it.
+	// Window is the span of the window. For count and global windows it is that of the event times in it, and zero if there are none.
 	Window() Span
 	// EventTime is that of the record, the time of the event timer that fires, or the last instant of the window that ends. In
 	// OnProcessingTime it is the watermark.

@@ -47,6 +47,8 @@ const (
 	KindSliding
 	// KindSession windows last until no record of the key has come for a gap of event time.
 	KindSession
+	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
+	KindSessionBy
 	// KindCount windows hold a number of records of a key.
 	KindCount
 	// KindGlobal windows hold all records of a key.
@@ -66,6 +68,8 @@ func (k Kind) String() string {
 		return "count"
 	case KindGlobal:
 		return "global"
+	case KindSessionBy:
+		return "session by record"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -108,6 +112,8 @@ func (s Spec) String() string {
 		}
 	case KindGlobal:
 		call = "Global()"
+	case KindSessionBy:
+		call = "SessionBy(gap)"
 	default:
 		return fmt.Sprintf("%v", s.Kind)
 	}
@@ -161,8 +167,12 @@ func (s Spec) Check() error {
 	case KindCount:
 		s.checkCount(wrong)
 	case KindGlobal:
+	case KindSessionBy:
+		if s != (Spec{Kind: KindSessionBy}) {
+			wrong("sessions by record have no lengths")
+		}
 	default:
-		wrong("made by none of Tumbling, Sliding, Session, Count and Global")
+		wrong("made by none of Tumbling, Sliding, Session, SessionBy, Count and Global")
 	}
 	if s.Slide > 0 && (s.Offset <= -s.Slide || s.Offset >= s.Slide) {
 		wrong("offset is %v, it must lie between -%v and %v, both excluded", s.Offset, s.Slide, s.Slide)

@@ -54,6 +54,8 @@ type Node struct {
 	Parallelism int
 	// Stateful nodes have state in checkpoints.
 	Stateful bool
+	// Sides are the side outputs that must be read, since what goes there would be lost otherwise.
+	Sides []string
 	// Types are the names of the types that checkpoints depend on, by role: "key", "state", "record".
 	Types map[string]string
 	// Op is what the builder knows about the operator. The package does not look at it.

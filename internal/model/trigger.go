@@ -308,6 +308,9 @@ type cell[K comparable, T any] struct {
 	taken       int
 	number      int // of the count window
 	panes       int32
+	// newest is the largest event time of a session, and shown are the spans of panes that the next one takes the place of.
+	newest      int64
+	shown       []window.Span
 	early, late trigger[T] // early may be nil
 }
 
@@ -333,7 +336,7 @@ func (w Triggered[K, T, R]) Run(in []Timed[T]) Output[K, T, R] {
 		switch {
 		case x.Tick:
 			r.tick(x.Now)
-		case x.Mark && w.Gap > 0 && x.Time != End:
+		case x.Mark && w.sessions() && x.Time != End:
 			r.advance(x.Time - 1)
 		case x.Mark:
 			r.advance(x.Time)
@@ -352,7 +355,7 @@ func (r *triggeredRun[K, T, R]) atEnd() bool { return r.Trigger.Kind == window.T
 func (r *triggeredRun[K, T, R]) past(end int64) bool { return add(end-1, r.Lateness) <= r.clock }
 
 func (r *triggeredRun[K, T, R]) open(key K, start, end int64) *cell[K, T] {
-	c := &cell[K, T]{key: key, content: content[T]{start: start, end: end}}
+	c := &cell[K, T]{key: key, content: content[T]{start: start, end: end}, newest: None}
 	if !r.atEnd() {
 		c.early = newTrigger(r.Trigger, r.Own)
 		c.late = c.early
@@ -389,7 +392,7 @@ func (r *triggeredRun[K, T, R]) record(x Item[T]) {
 		r.take(r.open(key, 0, 0), x)
 	case r.Count > 0:
 		r.group(key, x)
-	case r.Gap > 0:
+	case r.sessions():
 		r.session(key, x)
 	default:
 		r.aligned(key, x)
@@ -420,13 +423,14 @@ func (r *triggeredRun[K, T, R]) group(key K, x Item[T]) {
 
 func (r *triggeredRun[K, T, R]) aligned(key K, x Item[T]) {
 	taken := false
+	var missed []window.Span
 	for start := floor(x.Time-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset; start <= x.Time; start += r.Slide {
 		end := start + r.Size
 		if end <= x.Time {
 			continue
 		}
 		if r.past(end) {
-			r.Missed++
+			missed = append(missed, window.Span{Start: start, End: end})
 			continue
 		}
 		taken = true
@@ -440,20 +444,25 @@ func (r *triggeredRun[K, T, R]) aligned(key K, x Item[T]) {
 	if !taken {
 		r.Late = append(r.Late, x)
 	}
+	r.miss(key, x, missed)
 }
 
 func (r *triggeredRun[K, T, R]) session(key K, x Item[T]) {
-	start, end := x.Time, x.Time+r.Gap
+	gap := r.Gap
+	if r.GapOf != nil {
+		gap = r.GapOf(x.Value)
+	}
+	start, end := x.Time, x.Time+gap
 	var mine []*cell[K, T]
 	for _, c := range r.cells {
-		if c.key == key && c.start <= x.Time+r.Gap && x.Time <= c.end {
+		if c.key == key && c.start <= x.Time+gap && x.Time <= c.end {
 			mine = append(mine, c)
 			start, end = min(start, c.start), max(end, c.end)
 		}
 	}
 	if r.past(end) {
-		r.Missed++
 		r.Late = append(r.Late, x)
+		r.miss(key, x, []window.Span{{Start: start, End: end}})
 		return
 	}
 	if len(mine) == 0 {
@@ -463,11 +472,8 @@ func (r *triggeredRun[K, T, R]) session(key K, x Item[T]) {
 	slices.SortFunc(mine, func(a, b *cell[K, T]) int { return cmp.Compare(a.start, b.start) })
 	c := mine[0]
 	for _, o := range mine[1:] {
-		if len(c.records) == 0 {
-			c.first, c.last = o.first, o.last
-		} else if len(o.records) > 0 {
-			c.first, c.last = min(c.first, o.first), max(c.last, o.last)
-		}
+		c.newest = max(c.newest, o.newest)
+		c.shown = append(c.shown, o.shown...)
 		c.records = append(c.records, o.records...)
 		c.fresh += o.fresh
 		c.panes = max(c.panes, o.panes)
@@ -493,7 +499,7 @@ func (r *triggeredRun[K, T, R]) keep(c *cell[K, T], x Item[T]) {
 	if len(c.records) == 0 {
 		c.first, c.last = x.Time, x.Time
 	}
-	c.first, c.last = min(c.first, x.Time), max(c.last, x.Time)
+	c.first, c.last, c.newest = min(c.first, x.Time), max(c.last, x.Time), max(c.newest, x.Time)
 	c.records = append(c.records, x.Value)
 	c.fresh++
 }
@@ -525,16 +531,22 @@ func (r *triggeredRun[K, T, R]) stir(c *cell[K, T], s stir[T]) {
 		return
 	}
 	if !r.bounded() {
-		c.start, c.end = c.first, c.last+1
+		c.start, c.end = 0, 0
+		if len(c.records) > 0 {
+			c.start, c.end = c.first, c.last+1
+		}
 	}
 	fire, purge := t.stir(s, &c.content)
 	if fire {
 		r.result(c, kind)
 	}
 	if purge {
-		c.records, c.fresh = nil, 0
+		c.purge()
 	}
 }
+
+// purge forgets the content.
+func (c *cell[K, T]) purge() { c.records, c.fresh, c.shown = nil, 0, nil }
 
 // result emits a window that has content.
 func (r *triggeredRun[K, T, R]) result(c *cell[K, T], kind window.Firing) {
@@ -552,10 +564,17 @@ func (r *triggeredRun[K, T, R]) result(c *cell[K, T], kind window.Firing) {
 		Key: c.key, Start: time.Unix(0, start).UTC(), End: time.Unix(0, end).UTC(),
 		Value: r.Result(slices.Clone(c.records)), Revision: c.panes, Kind: kind,
 	}
+	if r.sessions() {
+		p.Gap = time.Duration(end - c.newest)
+		if span := (window.Span{Start: start, End: end}); !slices.Equal(c.shown, []window.Span{span}) {
+			p.Replaces = window.SpansOf(c.shown...)
+			c.shown = []window.Span{span}
+		}
+	}
 	c.panes++
 	c.fresh = 0
 	if r.Discarding {
-		c.records = nil
+		c.purge()
 	}
 	r.Panes = append(r.Panes, Item[window.Pane[K, R]]{Value: p, Time: at})
 }
@@ -606,7 +625,7 @@ func (r *triggeredRun[K, T, R]) advance(t int64) {
 	if len(r.cells) > 0 {
 		highest := r.lowest
 		for _, c := range r.cells {
-			highest = max(highest, c.last, c.end+r.Lateness)
+			highest = max(highest, c.last, c.newest, c.end+r.Lateness)
 		}
 		const beyond = 100 // no timer of the tests is set further from its record
 		for x := max(r.clock+1, r.lowest-beyond); x <= min(t, highest+beyond); x++ {

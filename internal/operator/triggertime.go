@@ -151,7 +151,7 @@ var errNoProgress = errors.New("the trigger sets its timer for the next instant 
 
 // advance moves the clock to t, by the times at which windows have something to do.
 func (w *triggerOp[K, T, A, R]) advance(t int64) error {
-	if w.Kind == window.KindSession && t < element.EndTime && t > element.NoTime {
+	if w.sessions() && t < element.EndTime && t > element.NoTime {
 		t-- // the clock of sessions is a tick behind: see sessionOp
 	}
 	if t <= w.clock {

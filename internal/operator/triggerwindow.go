@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/codec"
@@ -18,12 +19,15 @@ type Cell[A any] struct {
 	// Start and End are the bounds of the window. Those of sessions move. The Start of a count window is the number of records of the
 	// key before it; global windows have no bounds.
 	Start, End int64
-	// First and Last are the smallest and largest event time since the window was purged.
+	// First and Last are the smallest and largest event time: of sessions from the beginning, of count and global windows since they
+	// were purged.
 	First, Last int64
 	// Records counts the records since the window was purged, New those since the last result.
 	Records, New int64
 	// Revision is that of the next pane.
 	Revision int32
+	// Shown are the spans of the panes of a session that the next one takes the place of.
+	Shown []window.Span
 	// Slots and States are what the trigger remembers.
 	Slots  []int64
 	States [][]byte
@@ -46,8 +50,9 @@ type TriggerConfig[K comparable, T, A, R any] struct {
 	Kind window.Kind
 	// Windows appends the windows of a time to dst, for windows that are aligned.
 	Windows func(dst []window.Span, t int64) []window.Span
-	// Gap is how long a record keeps a session open, in ns, for sessions.
-	Gap func(r *T) int64
+	// Gap is how long a record keeps a session open, in ns. If GapOf is set it says so, and Gap says nothing.
+	Gap   int64
+	GapOf func(r *T) time.Duration
 	// Count is the number of records in a count window, Every how many lie between the starts of two. Partial says that those that
 	// are not full at the end of the input fire.
 	Count, Every int64
@@ -64,8 +69,11 @@ type TriggerConfig[K comparable, T, A, R any] struct {
 	KeyCodec *codec.Key[K]
 	Value    codec.Codec[Cells[A]]
 	Agg      agg.Aggregator[T, A, R]
-	Pool     *element.Pool[window.Pane[K, R]]
-	LatePool *element.Pool[T]
+	// Own, if set, makes the aggregator in the place of Agg.
+	Own        Own[T, A, R]
+	Pool       *element.Pool[window.Pane[K, R]]
+	LatePool   *element.Pool[T]
+	MissedPool *element.Pool[window.Missed[K, T]]
 }
 
 // triggerOp aggregates records per key over windows of any kind, which a trigger fires.
@@ -90,7 +98,7 @@ type triggerOp[K comparable, T, A, R any] struct {
 	events *keyed.Timers[K]
 	alarms *keyed.Timers[K]
 	emit   *Emitter[window.Pane[K, R]]
-	late   *Emitter[T]
+	late   *lateOutput[K, T]
 	open   int64
 	idle   bool
 	before int64 // the watermark that stands before results, if they come because the clock moved
@@ -131,7 +139,7 @@ func NewTriggered[K comparable, T, A, R any](cfg TriggerConfig[K, T, A, R]) Op {
 func (w *triggerOp[K, T, A, R]) Open(c *Context) error {
 	w.c = c
 	w.emit = NewEmitter(w.Pool, c.Outputs(""), &c.Counters.Out)
-	w.late = NewEmitter(w.LatePool, c.Outputs(LateSide), nil)
+	w.late = newLateOutput(c, w.LatePool, w.MissedPool)
 	w.onEvent = func(k *K, hash uint64, _ string, at int64) error { w.collectEvents(k, hash, at); return nil }
 	w.onAlarm = func(k *K, hash uint64, _ string, at int64) error { w.collectAlarms(k, hash, at); return nil }
 	w.onReach, w.onRing = w.reach, w.ring
@@ -157,6 +165,7 @@ func (w *triggerOp[K, T, A, R]) Open(c *Context) error {
 		return err
 	}
 	w.pane = w.space.Ensure(0)
+	restored := ownAggregator(&w.Agg, w.Own)
 	w.pane.Each(func(k *K, v *Cells[A], h uint64) bool {
 		v.Wake, v.Alarm = never, never
 		for i := range v.List {
@@ -164,6 +173,9 @@ func (w *triggerOp[K, T, A, R]) Open(c *Context) error {
 			if len(x.Slots) != w.program.slots || len(x.States) != w.program.states {
 				err = fmt.Errorf("window %v of key %v in the checkpoint is of another trigger than %v", w.span(x), *k, w.Trigger)
 				return false
+			}
+			if restored != nil {
+				restored(&x.Acc)
 			}
 			w.queue(k, h, v, x)
 		}
@@ -215,7 +227,7 @@ func (w *triggerOp[K, T, A, R]) Watermark(t int64) error {
 // Idle passes on that nothing holds the watermark.
 func (w *triggerOp[K, T, A, R]) Idle() error {
 	w.idle = true
-	if err := w.late.to.Idle(); err != nil {
+	if err := w.late.Idle(); err != nil {
 		return err
 	}
 	return w.emit.to.Idle()
@@ -258,7 +270,7 @@ func (w *triggerOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 	}
 	w.call.record, w.call.time = r, t
 	switch w.Kind {
-	case window.KindSession:
+	case window.KindSession, window.KindSessionBy:
 		return w.addToSession(r, t)
 	case window.KindGlobal:
 		v := w.cells()
@@ -284,7 +296,7 @@ func (w *triggerOp[K, T, A, R]) cells() *Cells[A] {
 
 // insert adds an empty window to those of a key.
 func (w *triggerOp[K, T, A, R]) insert(v *Cells[A], i int, span window.Span) {
-	x := Cell[A]{Start: span.Start, End: span.End}
+	x := Cell[A]{Start: span.Start, End: span.End, First: element.EndTime, Last: element.NoTime}
 	if n := len(w.spare); n > 0 {
 		x.Slots, w.spare = w.spare[n-1], w.spare[:n-1]
 	} else if w.program.slots > 0 {
@@ -313,9 +325,10 @@ func (w *triggerOp[K, T, A, R]) remove(v *Cells[A], lo, hi int) {
 }
 
 // tooLate gives a record that no window takes to the late output.
-func (w *triggerOp[K, T, A, R]) tooLate(r *T, t int64) error {
+func (w *triggerOp[K, T, A, R]) tooLate(r *T, t int64, missed ...window.Span) error {
 	w.c.Counters.Late.Add(1)
-	return w.late.Emit(r, t)
+	w.c.Counters.LateWindows.Add(int64(len(missed)))
+	return w.late.all(&w.key, r, t, missed)
 }
 
 // expired reports whether a window with this end takes no more records.
@@ -325,18 +338,21 @@ func (w *triggerOp[K, T, A, R]) expired(end int64) bool {
 
 func (w *triggerOp[K, T, A, R]) addToAligned(r *T, t int64) error {
 	w.spans = w.Windows(w.spans[:0], t)
-	w.spans = slices.DeleteFunc(w.spans, func(s window.Span) bool {
-		if !w.expired(s.End) {
-			return false
+	missed := 0 // the windows that are past stand first, by their ends
+	for missed < len(w.spans) && w.expired(w.spans[missed].End) {
+		missed++
+	}
+	switch {
+	case missed == len(w.spans):
+		return w.tooLate(r, t, w.spans...)
+	case missed > 0:
+		w.c.Counters.LateWindows.Add(int64(missed))
+		if err := w.late.some(&w.key, r, t, w.spans[:missed]); err != nil {
+			return err
 		}
-		w.c.Counters.LateWindows.Add(1)
-		return true
-	})
-	if len(w.spans) == 0 {
-		return w.tooLate(r, t)
 	}
 	v := w.cells()
-	for _, s := range w.spans {
+	for _, s := range w.spans[missed:] {
 		i := len(v.List) // the window is likely to be among the last
 		for i > 0 && bySpan(v.List[i-1].Start, v.List[i-1].End, s) > 0 {
 			i--
@@ -360,7 +376,10 @@ func bySpan(start, end int64, s window.Span) int {
 
 // addToSession merges first, then tests whether the merged session is past.
 func (w *triggerOp[K, T, A, R]) addToSession(r *T, t int64) error {
-	gap := w.Gap(r)
+	gap, err := sessionGap(w.GapOf, w.Gap, r)
+	if err != nil {
+		return recordError(err, t)
+	}
 	span := window.Span{Start: t, End: satAdd(t, gap)}
 	v := w.pane.Update(&w.key, w.hash)
 	lo, hi := 0, 0
@@ -373,8 +392,7 @@ func (w *triggerOp[K, T, A, R]) addToSession(r *T, t int64) error {
 		}
 	}
 	if w.expired(span.End) {
-		w.c.Counters.LateWindows.Add(1)
-		return w.tooLate(r, t)
+		return w.tooLate(r, t, span)
 	}
 	if v == nil {
 		v = w.cells()
@@ -401,16 +419,12 @@ func (w *triggerOp[K, T, A, R]) addToSession(r *T, t int64) error {
 // merge adds session y to x, but for the bounds.
 func (w *triggerOp[K, T, A, R]) merge(x, y *Cell[A]) error {
 	w.Agg.Merge(&x.Acc, &y.Acc)
-	switch {
-	case x.Records == 0:
-		x.First, x.Last = y.First, y.Last
-	case y.Records > 0:
-		x.First, x.Last = min(x.First, y.First), max(x.Last, y.Last)
-	}
+	x.First, x.Last = min(x.First, y.First), max(x.Last, y.Last)
 	x.Records += y.Records
 	x.New += y.New
 	// A session that swallows one that has fired is a later revision of it.
 	x.Revision = max(x.Revision, y.Revision)
+	x.Shown = append(x.Shown, y.Shown...)
 	w.load(x)
 	w.program.merge(&w.call, y.Slots, y.States)
 	return w.call.err
@@ -453,11 +467,7 @@ func (w *triggerOp[K, T, A, R]) put(v *Cells[A], i int, r *T, t int64) error {
 // take adds a record to a window.
 func (w *triggerOp[K, T, A, R]) take(x *Cell[A], r *T, t int64) {
 	w.Agg.Add(&x.Acc, r)
-	if x.Records == 0 {
-		x.First, x.Last = t, t
-	} else {
-		x.First, x.Last = min(x.First, t), max(x.Last, t)
-	}
+	x.First, x.Last = min(x.First, t), max(x.Last, t)
 	x.Records++
 	x.New++
 }
@@ -479,6 +489,11 @@ func (w *triggerOp[K, T, A, R]) ended(x *Cell[A]) bool {
 // bounded reports whether windows end at an event time.
 func (w *triggerOp[K, T, A, R]) bounded() bool {
 	return w.Kind != window.KindCount && w.Kind != window.KindGlobal
+}
+
+// sessions reports whether windows are sessions.
+func (w *triggerOp[K, T, A, R]) sessions() bool {
+	return w.Kind == window.KindSession || w.Kind == window.KindSessionBy
 }
 
 // kind returns the kind of panes that a window has now, unless it is just ending.
@@ -540,6 +555,10 @@ func (w *triggerOp[K, T, A, R]) result(k *K, x *Cell[A], kind window.Firing) err
 	p := window.Pane[K, R]{
 		Key: *k, Start: span.StartTime(), End: span.EndTime(), Value: w.Agg.Result(&x.Acc), Revision: x.Revision, Kind: kind,
 	}
+	if w.sessions() {
+		p.Gap, p.Replaces = time.Duration(x.End-x.Last), replaced(x.Shown, span)
+		x.Shown = append(x.Shown[:0], span)
+	}
 	x.Revision++
 	x.New = 0
 	if w.Discarding {
@@ -550,8 +569,11 @@ func (w *triggerOp[K, T, A, R]) result(k *K, x *Cell[A], kind window.Firing) err
 
 // span returns the bounds of a window's panes.
 func (w *triggerOp[K, T, A, R]) span(x *Cell[A]) window.Span {
-	if w.bounded() {
+	switch {
+	case w.bounded():
 		return window.Span{Start: x.Start, End: x.End}
+	case x.Records == 0:
+		return window.Span{}
 	}
 	return window.Span{Start: x.First, End: satAdd(x.Last, 1)}
 }
@@ -559,7 +581,10 @@ func (w *triggerOp[K, T, A, R]) span(x *Cell[A]) window.Span {
 // purge makes a window forget its content.
 func (w *triggerOp[K, T, A, R]) purge(x *Cell[A]) {
 	var empty A
-	x.Acc, x.Records, x.New = empty, 0, 0
+	x.Acc, x.Records, x.New, x.Shown = empty, 0, 0, x.Shown[:0]
+	if !w.bounded() {
+		x.First, x.Last = element.EndTime, element.NoTime
+	}
 	if w.Agg.Init != nil {
 		w.Agg.Init(&x.Acc)
 	}
