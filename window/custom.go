@@ -59,7 +59,8 @@ type Custom[T, S any] struct {
 	// OnRecord is called when a record has been added to the window. It must not change the record, nor keep it.
 	OnRecord func(c TriggerContext, s *S, r *T) Decision
 	// OnEventTime is called when the watermark has reached the time of the event timer, and when it has reached the end of the
-	// window, for which no timer is needed. Nil stands for Continue.
+	// window, for which no timer is needed. The end of a count window is its last record, that of global windows the end of bounded
+	// input. Nil stands for Continue.
 	OnEventTime func(c TriggerContext, s *S) Decision
 	// OnProcessingTime is called when the time of the processing timer has come, and at the end of bounded input if it has not. Nil
 	// stands for Continue.

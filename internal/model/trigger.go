@@ -596,7 +596,7 @@ func (r *triggeredRun[K, T, R]) sorted() []*cell[K, T] {
 	all := slices.Clone(r.cells)
 	slices.SortStableFunc(all, func(a, b *cell[K, T]) int {
 		if !r.bounded() {
-			return cmp.Or(cmp.Compare(a.number, b.number), r.Compare(a.key, b.key))
+			return cmp.Or(r.Compare(a.key, b.key), cmp.Compare(a.number, b.number))
 		}
 		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.start, b.start), r.Compare(a.key, b.key))
 	})
@@ -621,8 +621,11 @@ func (r *triggeredRun[K, T, R]) advance(t int64) {
 	if t == End {
 		r.lastTick()
 	}
-	r.moment(r.clock + 1)
-	if len(r.cells) > 0 {
+	atEnd := t == End && !r.bounded() // the end of windows without bounds, for which triggers do not wait
+	if !atEnd {
+		r.moment(r.clock + 1)
+	}
+	if len(r.cells) > 0 && !atEnd {
 		highest := r.lowest
 		for _, c := range r.cells {
 			highest = max(highest, c.last, c.newest, c.end+r.Lateness)
@@ -633,7 +636,7 @@ func (r *triggeredRun[K, T, R]) advance(t int64) {
 		}
 	}
 	r.clock, r.before = t, None
-	if t == End && !r.bounded() {
+	if atEnd {
 		for _, c := range r.sorted() {
 			if r.Global || r.Partial {
 				r.last(c, window.OnTime)

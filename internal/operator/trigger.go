@@ -107,13 +107,14 @@ type triggerCall struct {
 	node *triggerNode
 }
 
-// start makes the slots those of a new window.
-func (n *triggerNode) start(slots []int64) {
+// start makes slots and states those of a new window.
+func (n *triggerNode) start(slots []int64, states [][]byte) {
 	switch n.kind {
 	case window.TriggerCount:
 		slots[n.slot] = 0
 	case window.TriggerCustom:
 		slots[n.slot], slots[n.slot+1] = never, never
+		states[n.state] = states[n.state][:0]
 	case window.TriggerAllOf:
 		n.unlatch(slots)
 	case window.TriggerSequence:
@@ -123,7 +124,7 @@ func (n *triggerNode) start(slots []int64) {
 		slots[n.slot] = never
 	}
 	for _, p := range n.parts {
-		p.start(slots)
+		p.start(slots, states)
 	}
 }
 
@@ -141,7 +142,7 @@ func (n *triggerNode) again(slots []int64) {
 			p.again(slots)
 		}
 	default:
-		n.start(slots)
+		n.start(slots, nil)
 	}
 }
 
@@ -197,7 +198,7 @@ func (n *triggerNode) fires(m moment, c *triggerCall) bool {
 		}
 		if int(at) < len(n.parts)-1 {
 			c.slots[n.slot]++
-			n.parts[at+1].start(c.slots)
+			n.parts[at+1].start(c.slots, c.states)
 		}
 		return true
 	case window.TriggerAllOf:
@@ -229,12 +230,15 @@ func (n *triggerNode) firesAt(c *triggerCall, set, ask bool, now, at int64) bool
 	if set {
 		*due = min(*due, at)
 	}
-	if !ask || *due > now {
+	if !ask || !reached(*due, now) {
 		return false
 	}
 	*due = never
 	return true
 }
+
+// reached reports whether a timer is due. At the end of the input the clock is never itself.
+func reached(timer, now int64) bool { return timer <= now && timer != never }
 
 // nextMultiple returns the first multiple of d that is greater than t.
 func nextMultiple(t, d int64) int64 {
@@ -258,15 +262,14 @@ func (n *triggerNode) custom(m moment, c *triggerCall) bool {
 	case gotRecord:
 		*state, d, err = n.run.Record(c.context, *state, c.record)
 	case eventTime, windowEnd:
-		if timers[0] > c.clock && m != windowEnd {
-			return false
-		}
-		if timers[0] <= c.clock {
+		if reached(timers[0], c.clock) {
 			timers[0] = never
+		} else if m != windowEnd {
+			return false
 		}
 		*state, d, err = n.run.EventTime(c.context, *state)
 	case processingTime:
-		if timers[1] > c.now && (!c.last || timers[1] == never) {
+		if !reached(timers[1], c.now) && (!c.last || timers[1] == never) {
 			return false
 		}
 		timers[1] = never
@@ -337,7 +340,7 @@ func (n *triggerNode) merge(c *triggerCall, slots []int64, states [][]byte) {
 			n.parts[mine].merge(c, slots, states)
 		case mine < other: // it goes on where the session that has come further is
 			c.slots[n.slot] = other
-			n.parts[other].start(c.slots)
+			n.parts[other].start(c.slots, c.states)
 			n.parts[other].merge(c, slots, states)
 		}
 	case window.TriggerAnyOf, window.TriggerAllOf:
@@ -362,13 +365,13 @@ func (p *triggerProgram) phase(ended bool) *triggerNode {
 	return p.early
 }
 
-// start makes slots and states those of a new window.
-func (p *triggerProgram) start(slots []int64) {
+// start is triggerNode.start of the whole trigger.
+func (p *triggerProgram) start(slots []int64, states [][]byte) {
 	if p.early != nil {
-		p.early.start(slots)
+		p.early.start(slots, states)
 	}
 	if p.late != p.early {
-		p.late.start(slots)
+		p.late.start(slots, states)
 	}
 }
 

@@ -88,8 +88,11 @@ func (w *triggerOp[K, T, A, R]) collectEvents(k *K, h uint64, at int64) {
 	}
 }
 
-// collectAlarms notes the windows of a key that have something to do up to a processing time.
+// collectAlarms notes the windows of a key that have something to do up to a processing time, or ever if the input has ended.
 func (w *triggerOp[K, T, A, R]) collectAlarms(k *K, h uint64, until int64) {
+	if w.call.last {
+		until = never
+	}
 	v := w.pane.Update(k, h)
 	v.Alarm = never
 	due := len(w.due)
@@ -108,15 +111,25 @@ func (w *triggerOp[K, T, A, R]) note(k *K, h uint64, x *Cell[A], at int64) {
 	w.due = append(w.due, dueCell[K]{key: *k, hash: h, span: window.Span{Start: x.Start, End: x.End}, at: at})
 }
 
-// eachDue calls f for the windows that were noted, by time, end, start and key. If f returns true, the window is forgotten. Then the
-// timers of their keys are set anew.
+// byTurn is the order in which windows do what they have to do: by time, end, start and key; if they have no bounds, by time, key and age.
+func (w *triggerOp[K, T, A, R]) byTurn(a, b *dueCell[K]) int {
+	spans := bySpan(a.span.Start, a.span.End, b.span)
+	if a.at != b.at {
+		return cmp.Compare(a.at, b.at)
+	}
+	if spans != 0 && w.bounded() {
+		return spans
+	}
+	if c := w.KeyCodec.Compare(&a.key, &b.key); c != 0 {
+		return c
+	}
+	return spans
+}
+
+// eachDue calls f for the windows that were noted, in their turn. If f returns true, the window is forgotten. Then the timers of their keys
+// are set anew.
 func (w *triggerOp[K, T, A, R]) eachDue(f func(d *dueCell[K], x *Cell[A]) (gone bool, err error)) error {
-	slices.SortFunc(w.due, func(a, b dueCell[K]) int {
-		if c := cmp.Or(cmp.Compare(a.at, b.at), bySpan(a.span.Start, a.span.End, b.span)); c != 0 {
-			return c
-		}
-		return w.KeyCodec.Compare(&a.key, &b.key)
-	})
+	slices.SortFunc(w.due, func(a, b dueCell[K]) int { return w.byTurn(&a, &b) })
 	for i := range w.due {
 		d := &w.due[i]
 		v := w.pane.Update(&d.key, d.hash)
@@ -162,8 +175,11 @@ func (w *triggerOp[K, T, A, R]) advance(t int64) error {
 			return err
 		}
 	}
+	// The end of the input is the end of windows without bounds. Their last results have a time just after the watermark before it, so
+	// nothing may come between: timers of triggers do not fire any more.
+	last := t == element.EndTime && !w.bounded()
 	w.past = 0
-	for {
+	for !last {
 		at, ok := w.events.Next()
 		if !ok || at > t {
 			break
@@ -231,7 +247,7 @@ func (w *triggerOp[K, T, A, R]) reach(d *dueCell[K], x *Cell[A]) (gone bool, err
 func (w *triggerOp[K, T, A, R]) pass(k *K, x *Cell[A]) error {
 	if w.program.atEnd {
 		if w.program.early != nil {
-			w.program.early.start(x.Slots) // for a session that goes on
+			w.program.early.start(x.Slots, x.States) // for a session that goes on
 		}
 		return w.result(k, x, window.OnTime)
 	}

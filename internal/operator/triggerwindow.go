@@ -305,7 +305,7 @@ func (w *triggerOp[K, T, A, R]) insert(v *Cells[A], i int, span window.Span) {
 	if w.program.states > 0 {
 		x.States = make([][]byte, w.program.states)
 	}
-	w.program.start(x.Slots)
+	w.program.start(x.Slots, x.States)
 	if w.Agg.Init != nil {
 		w.Agg.Init(&x.Acc)
 	}
@@ -411,7 +411,7 @@ func (w *triggerOp[K, T, A, R]) addToSession(r *T, t int64) error {
 	x.Start, x.End = span.Start, span.End
 	if !w.ended(x) && w.program.late != w.program.early {
 		// If it had ended it goes on: what waited for a late result is in the result at the end.
-		w.program.late.start(x.Slots)
+		w.program.late.start(x.Slots, x.States)
 	}
 	return w.put(v, lo, r, t)
 }
