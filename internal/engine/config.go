@@ -54,6 +54,8 @@ type Status struct {
 	LateWindows             int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts int64
+	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
+	Misses                int64
 	TimersDiscarded       int64
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
@@ -81,7 +83,7 @@ type OperatorStatus struct {
 	// ID and Kind name the operator.
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
-	In, Out, Late, Filtered, Duplicates, Conflicts int64
+	In, Out, Late, Filtered, Duplicates, Conflicts, Misses int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says
