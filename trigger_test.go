@@ -99,6 +99,11 @@ func TestMistakesOfTriggersAreNamed(t *testing.T) {
 			}
 		})
 	}
+	joined := millrace.NewJob("job")
+	byBase(joined).WindowJoin(byBase(joined), window.Count(2)).Inner("n", func(l, _ ride) ride { return l }).To("out", memory.NewSink[ride]())
+	if err := joined.Validate(); err == nil || !strings.Contains(err.Error(), "a window join takes no Count(2) windows, which have no end in event time: take Tumbling, Sliding or Session") {
+		t.Errorf("a join in count windows: %v", err)
+	}
 	job := millrace.NewJob("job")
 	byBase(job).Window(window.Session(time.Minute)).Trigger(window.PerRecord()).Aggregate("n", noMerge()).To("out", counts())
 	if err := job.Validate(); err == nil || !strings.Contains(err.Error(), "sessions merge, and this aggregator has no Merge") {
