@@ -29,7 +29,7 @@ type Windowed[K comparable, T any] struct {
 	first *int
 }
 
-// Window cuts the records of each key into windows of event time.
+// Window cuts the records of each key into windows: of event time, of a number of records (window.Count), or one of all (window.Global).
 func (k Keyed[K, T]) Window(a window.Assigner) Windowed[K, T] {
 	first := -1
 	return Windowed[K, T]{keyed: k, assigner: a, first: &first}

@@ -256,6 +256,27 @@ func drawTimed(t *rapid.T, c *triggerCase) {
 	}
 }
 
+// sameWithoutTrigger holds the model of triggers against that of windows without one, where there is nothing else.
+func (c triggerCase) sameWithoutTrigger(t *rapid.T, got model.Output[string, rec, string]) {
+	if s := c.Trigger; s.Kind != window.TriggerAtEnd || s.Early != nil || s.Late != nil || c.Discarding || c.Kind == window.KindCount || c.Kind == window.KindGlobal {
+		return
+	}
+	w := c.Win
+	w.Key, w.Compare, w.Result = rec.key, strings.Compare, texts
+	if c.Kind == window.KindSessionBy {
+		w.GapOf = gapOf
+	}
+	var in []model.Item[rec]
+	for _, x := range c.Input {
+		if !x.Tick {
+			in = append(in, x.Item)
+		}
+	}
+	if want := w.Run(in); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("the models disagree:\n%v\n%v\n%v", got, want, c)
+	}
+}
+
 // gapOf is the gap of sessions by record.
 func gapOf(r rec) int64 { return int64(r.V&3) + 1 }
 
@@ -610,6 +631,7 @@ func (r *triggerRig) check() {
 		r.t.Fatalf("%d results, want %d; they part at %d\n  got\n    %s\n  want\n    %s\n%v", len(got), len(want), n,
 			strings.Join(got[n:], "\n    "), strings.Join(want[n:], "\n    "), r.c)
 	}
+	r.c.sameWithoutTrigger(r.t, out)
 	for _, p := range r.parts {
 		if p.wm != wm && len(r.c.Input) > 0 {
 			r.t.Fatalf("the last watermark is %d, want %d\n%v", p.wm, wm, r.c)

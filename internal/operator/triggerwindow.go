@@ -352,15 +352,13 @@ func (w *triggerOp[K, T, A, R]) addToAligned(r *T, t int64) error {
 		}
 	}
 	v := w.cells()
+	i := 0
 	for _, s := range w.spans[missed:] {
-		i := len(v.List) // the window is likely to be among the last
-		for i > 0 && bySpan(v.List[i-1].Start, v.List[i-1].End, s) > 0 {
-			i--
+		for i < len(v.List) && bySpan(v.List[i].Start, v.List[i].End, s) < 0 {
+			i++
 		}
-		if i == 0 || bySpan(v.List[i-1].Start, v.List[i-1].End, s) < 0 {
+		if i == len(v.List) || v.List[i].Start != s.Start || v.List[i].End != s.End {
 			w.insert(v, i, s)
-		} else {
-			i--
 		}
 		if err := w.put(v, i, r, t); err != nil {
 			return err
