@@ -89,7 +89,7 @@ func triggered[K comparable, T, A, R any](
 	default:
 		panes, err := pane.New(spec)
 		check(err)
-		cfg.Windows = panes.AppendWindows
+		cfg.Windows, cfg.Single = panes.AppendWindows, panes.PanesPerWindow() == 1
 	}
 	return func() operator.Op { return operator.NewTriggered(cfg) }
 }

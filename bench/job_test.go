@@ -44,8 +44,8 @@ type engine struct {
 	parallelism int
 	// every is the time between checkpoints; 0 runs without a directory, and so without state files.
 	every time.Duration
-	// size of the windows; 0 means windowSize.
-	size time.Duration
+	// size of the windows; 0 means windowSize. With a slide they are sliding ones.
+	size, slide time.Duration
 	// observe is called often, if set.
 	observe func(millrace.Status)
 }
@@ -56,12 +56,16 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	if c.size == 0 {
 		c.size = time.Duration(windowSize)
 	}
+	var windows window.Assigner = window.Tumbling(c.size)
+	if c.slide > 0 {
+		windows = window.Sliding(c.size, c.slide)
+	}
 	sink := &countingSink{}
 	job := millrace.NewJob("bench")
 	job.From("events", memory.Splits(events),
 		millrace.EventNanosRef(func(e *event) int64 { return e.Time }).OutOfOrderness(time.Duration(disorder))).
 		KeyByRef(func(e *event) uint64 { return e.Key }).
-		Window(window.Tumbling(c.size)).
+		Window(windows).
 		Aggregate("totals", totals()).
 		To("out", sink)
 	var last millrace.Status

@@ -47,6 +47,10 @@ const (
 	KindSliding
 	// KindSession windows last until no record of the key has come for a gap of event time.
 	KindSession
+	// KindCumulative windows share a start and grow by a step, until they begin anew.
+	KindCumulative
+	// KindCalendar windows are days, weeks, months, quarters or years of a time zone.
+	KindCalendar
 	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
 	KindSessionBy
 	// KindCount windows hold a number of records of a key.
@@ -64,6 +68,10 @@ func (k Kind) String() string {
 		return "sliding"
 	case KindSession:
 		return "session"
+	case KindCumulative:
+		return "cumulative"
+	case KindCalendar:
+		return "calendar"
 	case KindCount:
 		return "count"
 	case KindGlobal:
@@ -78,14 +86,20 @@ func (k Kind) String() string {
 type Spec struct {
 	// Kind is the family.
 	Kind Kind
-	// Size is the length of a window. It is 0 for sessions.
+	// Size is the length of a window, of cumulative ones that of the longest. It is 0 for sessions and calendars.
 	Size time.Duration
-	// Slide is the distance of two starts: Size for tumbling windows, 0 for sessions.
+	// Slide is the distance of two starts: Size for tumbling and cumulative windows, 0 for sessions and calendars.
 	Slide time.Duration
+	// Step is by how much cumulative windows grow. It is 0 for the other kinds.
+	Step time.Duration
 	// Gap ends a session. It is 0 for the other kinds.
 	Gap time.Duration
 	// Offset moves all starts: they are the times k*Slide + Offset.
 	Offset time.Duration
+	// Unit, Zone and FirstWeekday are those of calendars, the last of weeks only.
+	Unit         Unit
+	Zone         *time.Location
+	FirstWeekday time.Weekday
 	// Records is the number of records in a count window, Every how many records lie between the starts of two. Partial says that
 	// those that are not full at the end of bounded input fire.
 	Records, Every int64
@@ -102,6 +116,10 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Sliding(%v, %v)", s.Size, s.Slide)
 	case KindSession:
 		call = fmt.Sprintf("Session(%v)", s.Gap)
+	case KindCumulative:
+		call = fmt.Sprintf("Cumulative(%v, %v)", s.Size, s.Step)
+	case KindCalendar:
+		call = s.calendar()
 	case KindCount:
 		call = fmt.Sprintf("Count(%d)", s.Records)
 		if s.Every != s.Records {
@@ -164,6 +182,10 @@ func (s Spec) Check() error {
 		if s.Offset != 0 {
 			wrong("offset is %v, sessions begin with their first record and have none", s.Offset)
 		}
+	case KindCumulative:
+		s.checkCumulative(wrong)
+	case KindCalendar:
+		s.checkCalendar(wrong)
 	case KindCount:
 		s.checkCount(wrong)
 	case KindGlobal:
@@ -172,7 +194,7 @@ func (s Spec) Check() error {
 			wrong("sessions by record have no lengths")
 		}
 	default:
-		wrong("made by none of Tumbling, Sliding, Session, SessionBy, Count and Global")
+		wrong("made by none of the functions of this package")
 	}
 	if s.Slide > 0 && (s.Offset <= -s.Slide || s.Offset >= s.Slide) {
 		wrong("offset is %v, it must lie between -%v and %v, both excluded", s.Offset, s.Slide, s.Slide)

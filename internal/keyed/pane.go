@@ -106,14 +106,17 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 	return &free.value
 }
 
-// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
-func (p *Pane[K, V]) Far() bool {
+// Bytes returns about how much memory the entries take.
+func (p *Pane[K, V]) Bytes() int {
 	var z slot[K, V]
-	return p.count*int(unsafe.Sizeof(z)) > farBytes
+	return p.count * int(unsafe.Sizeof(z))
 }
 
-// farBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
-const farBytes = 512 << 10
+// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
+func (p *Pane[K, V]) Far() bool { return p.Bytes() > FarBytes }
+
+// FarBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
+const FarBytes = 512 << 10
 
 // Touch reads where the entry of a hash is likely to be, so that an Upsert soon after does not wait for the memory. What it returns
 // is of use only to keep the compiler from leaving out the read.

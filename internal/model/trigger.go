@@ -15,8 +15,10 @@ type Triggered[K comparable, T, R any] struct {
 	Count, Every int
 	Partial      bool
 	Global       bool
-	Trigger      window.TriggerSpec
-	Discarding   bool
+	// Spans, if set, are the windows of a time, in their order, in the place of what Size, Slide and Offset say.
+	Spans      func(t int64) []window.Span
+	Trigger    window.TriggerSpec
+	Discarding bool
 	// Own makes the trigger of a user's own that stands for a custom one, for each window.
 	Own func() Own[T]
 }
@@ -421,22 +423,31 @@ func (r *triggeredRun[K, T, R]) group(key K, x Item[T]) {
 	r.cells = slices.DeleteFunc(r.cells, func(c *cell[K, T]) bool { return c == full })
 }
 
+// spans returns the windows of a time.
+func (r *triggeredRun[K, T, R]) spans(t int64) (all []window.Span) {
+	if r.Spans != nil {
+		return r.Spans(t)
+	}
+	for start := floor(t-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset; start <= t; start += r.Slide {
+		if start+r.Size > t {
+			all = append(all, window.Span{Start: start, End: start + r.Size})
+		}
+	}
+	return all
+}
+
 func (r *triggeredRun[K, T, R]) aligned(key K, x Item[T]) {
 	taken := false
 	var missed []window.Span
-	for start := floor(x.Time-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset; start <= x.Time; start += r.Slide {
-		end := start + r.Size
-		if end <= x.Time {
-			continue
-		}
-		if r.past(end) {
-			missed = append(missed, window.Span{Start: start, End: end})
+	for _, s := range r.spans(x.Time) {
+		if r.past(s.End) {
+			missed = append(missed, s)
 			continue
 		}
 		taken = true
-		i := slices.IndexFunc(r.cells, func(c *cell[K, T]) bool { return c.key == key && c.start == start })
+		i := slices.IndexFunc(r.cells, func(c *cell[K, T]) bool { return c.key == key && c.start == s.Start && c.end == s.End })
 		if i < 0 {
-			r.take(r.open(key, start, end), x)
+			r.take(r.open(key, s.Start, s.End), x)
 		} else {
 			r.take(r.cells[i], x)
 		}

@@ -186,10 +186,13 @@ func drawTriggerCase(t *rapid.T) triggerCase {
 	size := rapid.Int64Range(1, 12).Draw(t, "size")
 	bounded := true
 	switch c.Kind = window.Kind(rapid.SampledFrom([]window.Kind{
-		window.KindTumbling, window.KindSliding, window.KindSession, window.KindSession, window.KindSessionBy, window.KindCount, window.KindGlobal,
+		window.KindTumbling, window.KindSliding, window.KindCumulative, window.KindSession, window.KindSession, window.KindSessionBy, window.KindCount, window.KindGlobal,
 	}).Draw(t, "kind")); c.Kind {
 	case window.KindSliding:
 		c.Win.Size, c.Win.Slide = size, rapid.Int64Range(1, size).Draw(t, "slide")
+	case window.KindCumulative:
+		step := rapid.Int64Range(1, 4).Draw(t, "step")
+		c.Win.Size, c.Win.Slide = step*size, step
 	case window.KindSession:
 		c.Win.Gap = size
 	case window.KindSessionBy:
@@ -258,7 +261,7 @@ func drawTimed(t *rapid.T, c *triggerCase) {
 
 // sameWithoutTrigger holds the model of triggers against that of windows without one, where there is nothing else.
 func (c triggerCase) sameWithoutTrigger(t *rapid.T, got model.Output[string, rec, string]) {
-	if s := c.Trigger; s.Kind != window.TriggerAtEnd || s.Early != nil || s.Late != nil || c.Discarding || c.Kind == window.KindCount || c.Kind == window.KindGlobal {
+	if s := c.Trigger; s.Kind != window.TriggerAtEnd || s.Early != nil || s.Late != nil || c.Discarding || c.Kind == window.KindCount || c.Kind == window.KindGlobal || c.Kind == window.KindCumulative {
 		return
 	}
 	w := c.Win
@@ -277,6 +280,20 @@ func (c triggerCase) sameWithoutTrigger(t *rapid.T, got model.Output[string, rec
 	}
 }
 
+// growing are the cumulative windows of a time.
+func (c triggerCase) growing(t int64) (all []window.Span) {
+	start := int64(-1000) * c.Win.Size
+	for start+c.Win.Size <= t {
+		start += c.Win.Size
+	}
+	for end := start + c.Win.Slide; end <= start+c.Win.Size; end += c.Win.Slide {
+		if end > t {
+			all = append(all, window.Span{Start: start, End: end})
+		}
+	}
+	return all
+}
+
 // gapOf is the gap of sessions by record.
 func gapOf(r rec) int64 { return int64(r.V&3) + 1 }
 
@@ -290,6 +307,9 @@ func (c triggerCase) want() model.Output[string, rec, string] {
 	w.Key, w.Compare, w.Result = rec.key, strings.Compare, texts
 	if c.Kind == window.KindSessionBy {
 		w.GapOf = gapOf
+	}
+	if c.Kind == window.KindCumulative {
+		w.Spans = c.growing
 	}
 	return w.Run(c.Input)
 }
@@ -354,10 +374,14 @@ func newTriggerRig(t *rapid.T, c triggerCase) *triggerRig {
 		MissedPool: element.NewPool[window.Missed[string, rec]](2),
 	}
 	switch c.Kind {
-	case window.KindTumbling, window.KindSliding:
-		panes, err := pane.New(window.Spec{Kind: c.Kind, Size: time.Duration(c.Win.Size), Slide: time.Duration(c.Win.Slide), Offset: time.Duration(c.Win.Offset)})
+	case window.KindTumbling, window.KindSliding, window.KindCumulative:
+		spec := window.Spec{Kind: c.Kind, Size: time.Duration(c.Win.Size), Slide: time.Duration(c.Win.Slide), Offset: time.Duration(c.Win.Offset)}
+		if c.Kind == window.KindCumulative {
+			spec = window.Cumulative(spec.Size, spec.Slide).Spec()
+		}
+		panes, err := pane.New(spec)
 		r.must(err)
-		cfg.Windows = panes.AppendWindows
+		cfg.Windows, cfg.Single = panes.AppendWindows, panes.PanesPerWindow() == 1
 	case window.KindSessionBy:
 		cfg.GapOf = func(x *rec) time.Duration { return time.Duration(gapOf(*x)) }
 	}

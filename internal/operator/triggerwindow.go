@@ -48,8 +48,9 @@ type Cells[A any] struct {
 type TriggerConfig[K comparable, T, A, R any] struct {
 	// Kind is that of the windows.
 	Kind window.Kind
-	// Windows appends the windows of a time to dst, for windows that are aligned.
+	// Windows appends the windows of a time to dst, for windows that are aligned. Single says that there is one for each time.
 	Windows func(dst []window.Span, t int64) []window.Span
+	Single  bool
 	// Gap is how long a record keeps a session open, in ns. If GapOf is set it says so, and Gap says nothing.
 	Gap   int64
 	GapOf func(r *T) time.Duration
@@ -337,7 +338,9 @@ func (w *triggerOp[K, T, A, R]) expired(end int64) bool {
 }
 
 func (w *triggerOp[K, T, A, R]) addToAligned(r *T, t int64) error {
-	w.spans = w.Windows(w.spans[:0], t)
+	if !w.Single || len(w.spans) == 0 || !w.spans[0].Contains(t) {
+		w.spans = w.Windows(w.spans[:0], t)
+	}
 	missed := 0 // the windows that are past stand first, by their ends
 	for missed < len(w.spans) && w.expired(w.spans[missed].End) {
 		missed++
