@@ -54,7 +54,9 @@ type Status struct {
 	LateWindows             int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts int64
-	TimersDiscarded       int64
+	// Dropped counts records that a rate limit left out.
+	Dropped         int64
+	TimersDiscarded int64
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
 	Watermark, Newest int64
@@ -81,7 +83,10 @@ type OperatorStatus struct {
 	// ID and Kind name the operator.
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
-	In, Out, Late, Filtered, Duplicates, Conflicts int64
+	In, Out, Late, Filtered, Duplicates, Conflicts, Dropped int64
+	// Retries counts requests of Async that were made again after a failure, Fallbacks those whose result was made from an error.
+	// InFlight is the number of those whose results have not been passed on, now.
+	Retries, Fallbacks, InFlight int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says

@@ -56,11 +56,16 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Filtered += c.Filtered.Load()
 	to.Duplicates += c.Duplicates.Load()
 	to.Conflicts += c.Conflicts.Load()
+	to.Dropped += c.Dropped.Load()
+	to.Retries += c.Retries.Load()
+	to.Fallbacks += c.Fallbacks.Load()
+	to.InFlight += c.InFlight.Load()
 	s.Late += c.Late.Load()
 	s.LateWindows += c.LateWindows.Load()
 	s.Filtered += c.Filtered.Load()
 	s.Duplicates += c.Duplicates.Load()
 	s.Conflicts += c.Conflicts.Load()
+	s.Dropped += c.Dropped.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
 	s.OpenWindows += c.OpenWindows.Load()
 	if to.Kind == string(graph.KindSink) {
@@ -120,13 +125,14 @@ func (a *attempt) summary() Summary {
 			c := o.Counters
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"],
-				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Ended: a.manifest.Finished,
+				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Dropped: c["dropped"], Retries: c["retries"], Fallbacks: c["fallbacks"], Ended: a.manifest.Finished,
 			})
 			s.Late += c["late"]
 			s.LateWindows += c["late_windows"]
 			s.Filtered += c["filtered"]
 			s.Duplicates += c["duplicates"]
 			s.Conflicts += c["conflicts"]
+			s.Dropped += c["dropped"]
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]
