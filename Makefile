@@ -71,5 +71,5 @@ fuzz: setup ## run every fuzz test for FUZZTIME=20s
 	  done; done
 
 clean: ## remove what builds, tests and demos left here
-	rm -rf bin out state tmp coverage.out
+	rm -rf bin out tmp coverage.out
 	find . -name '*.test' -o -name '*.prof' | xargs -r rm -f

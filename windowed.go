@@ -3,6 +3,7 @@ package millrace
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/millrace-stream/millrace/agg"
@@ -21,6 +22,8 @@ type Windowed[K comparable, T any] struct {
 	keyed    Keyed[K, T]
 	assigner window.Assigner
 	lateness time.Duration
+	// single says that one subtask holds all windows.
+	single bool
 	// first is the first operator on these windows: the one whose late output Late returns.
 	first *int
 }
@@ -38,21 +41,30 @@ func (w Windowed[K, T]) AllowedLateness(d time.Duration) Windowed[K, T] {
 	return w
 }
 
-// Late returns the records that came too late for all of their windows. Call it after Aggregate.
+// Late returns the records that came too late for all of their windows. Call it after Aggregate
+// or Apply.
 func (w Windowed[K, T]) Late() Stream[T] {
 	s := w.keyed.stream
 	if *w.first < 0 {
-		n := &graph.Node{Kind: "late", Inputs: s.input(false), Op: &operator.Spec{New: operator.NewUnion}}
-		n.Errs = []error{errors.New("Late before Aggregate: nothing has put records into these windows yet")}
-		return Stream[T]{job: s.job, node: s.job.add(1, n), timed: s.timed}
+		return Stream[T]{job: s.job, node: nothingYet(s, "Late"), timed: s.timed}
 	}
 	return Stream[T]{job: s.job, node: *w.first, side: "late", timed: s.timed}
 }
 
 // Aggregate combines the records of each key and window into one value. The id names the state.
 func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]) Stream[Pane[K, R]] {
+	return Stream[Pane[K, R]]{job: w.keyed.stream.job, node: addWindows(w, id, "aggregate", a, nil), timed: true}
+}
+
+// addWindows adds the operator of the windows. It is called by the verbs only. Own, if not nil, makes the aggregators of subtasks.
+func addWindows[K comparable, T, A, R any](
+	w Windowed[K, T], id string, kind graph.Kind, a agg.Aggregator[T, A, R], own operator.Own[T, A, R],
+) int {
 	k := w.keyed
-	n := k.node(id, "aggregate")
+	n := k.node(id, kind)
+	if w.single {
+		n.Parallelism = 1
+	}
 	check := func(err error) {
 		if err != nil {
 			n.Errs = append(n.Errs, err)
@@ -74,21 +86,23 @@ func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]
 		check(errors.New("the window assigner is nil"))
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
-	case w.assigner.Spec().Kind == window.KindSession:
-		newOp = sessions(w, a, n, check)
+	case w.assigner.Spec().Kind == window.KindSession, w.assigner.Spec().Kind == window.KindSessionBy:
+		newOp = sessions(w, a, own, n, check)
 	default:
-		newOp = aligned(w, a, n, check)
+		newOp = aligned(w, a, own, n, check)
 	}
 	n.Op = &operator.Spec{New: newOp, Partition: k.partition()}
-	at := k.stream.job.add(1, n)
+	at := k.stream.job.add(2, n)
 	if *w.first < 0 {
 		*w.first = at
 	}
-	return Stream[Pane[K, R]]{job: k.stream.job, node: at, timed: true}
+	return at
 }
 
 // aligned makes the operator of tumbling and sliding windows.
-func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+func aligned[K comparable, T, A, R any](
+	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
+) func() operator.Op {
 	spec := w.assigner.Spec()
 	panes, err := pane.New(spec)
 	check(err)
@@ -102,12 +116,15 @@ func aligned[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A,
 	cfg := operator.WindowConfig[K, T, A, R]{
 		Panes: panes, Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Acc: acc, AccLayout: codec.LayoutOf[A](), Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
 	}
 	return func() operator.Op { return operator.NewWindow(cfg) }
 }
 
 // sessions makes the operator of session windows.
-func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A, R], n *graph.Node, check func(error)) func() operator.Op {
+func sessions[K comparable, T, A, R any](
+	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
+) func() operator.Op {
 	spec := w.assigner.Spec()
 	value, err := codec.For[operator.Sessions[A]]()
 	check(accumulator(err))
@@ -119,6 +136,14 @@ func sessions[K comparable, T, A, R any](w Windowed[K, T], a agg.Aggregator[T, A
 	cfg := operator.SessionConfig[K, T, A, R]{
 		Gap: int64(spec.Gap), Lateness: int64(w.lateness), Key: w.keyed.key, KeyCodec: w.keyed.codec, Value: value, Agg: a,
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
+		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
+	}
+	if spec.Kind == window.KindSessionBy {
+		by, ok := w.assigner.(window.SessionByWindows[T])
+		if !ok {
+			check(fmt.Errorf("%T is made for records of another type than those of the stream, %v", w.assigner, reflect.TypeFor[T]()))
+		}
+		cfg.GapOf = func(r *T) time.Duration { return by.Gap(*r) }
 	}
 	return func() operator.Op { return operator.NewSession(cfg) }
 }

@@ -201,6 +201,10 @@ func newWindowJoin[K comparable, L, R any](
 		check(err)
 		return nil
 	}
+	if spec.Kind == window.KindSessionBy {
+		check(errors.New("a window join takes no SessionBy, whose function knows one of the two types of records only: take Session"))
+		return nil
+	}
 	both := collectBoth[L, R]()
 	if both.Err != nil {
 		check(fmt.Errorf("the records cannot be kept in checkpoints: %w", both.Err))

@@ -54,4 +54,12 @@ type Pane[K comparable, R any] struct {
 	// Revision counts the panes of the same key and window: 0, 1, 2 ... A later one replaces those before.
 	Revision int32  `json:"revision" csv:"revision"`
 	Kind     Firing `json:"kind" csv:"kind"`
+	// Gap is how long a session lasts beyond its newest record; 0 for other windows. See Last.
+	Gap time.Duration `json:"gap,omitempty" csv:"gap"`
+	// Replaces are the windows of earlier panes of this key whose records are in this pane now: sessions that a record has joined or
+	// made longer after they had been emitted. It is empty for other windows.
+	Replaces Spans `json:"replaces,omitempty" csv:"replaces"`
 }
+
+// Last returns the event time of the newest record of a session, End less Gap. Other windows do not know it: for them it is End.
+func (p Pane[K, R]) Last() time.Time { return p.End.Add(-p.Gap) }

@@ -28,6 +28,8 @@ const (
 	KindSliding
 	// KindSession windows last until no record of the key has come for a gap of event time.
 	KindSession
+	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
+	KindSessionBy
 )
 
 // String returns the kind in one word.
@@ -39,6 +41,8 @@ func (k Kind) String() string {
 		return "sliding"
 	case KindSession:
 		return "session"
+	case KindSessionBy:
+		return "session by record"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -67,6 +71,8 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Sliding(%v, %v)", s.Size, s.Slide)
 	case KindSession:
 		call = fmt.Sprintf("Session(%v)", s.Gap)
+	case KindSessionBy:
+		call = "SessionBy(gap)"
 	default:
 		return fmt.Sprintf("%v", s.Kind)
 	}
@@ -116,6 +122,10 @@ func (s Spec) Check() error {
 		}
 		if s.Offset != 0 {
 			wrong("offset is %v, sessions begin with their first record and have none", s.Offset)
+		}
+	case KindSessionBy:
+		if s != (Spec{Kind: KindSessionBy}) {
+			wrong("sessions by record have no lengths")
 		}
 	default:
 		wrong("made by none of Tumbling, Sliding and Session")

@@ -55,8 +55,10 @@ type Status struct {
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts int64
 	// Dropped counts records that a rate limit left out.
-	Dropped         int64
-	TimersDiscarded int64
+	Dropped int64
+	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
+	Misses                int64
+	TimersDiscarded       int64
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
 	Watermark, Newest int64
@@ -83,7 +85,7 @@ type OperatorStatus struct {
 	// ID and Kind name the operator.
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
-	In, Out, Late, Filtered, Duplicates, Conflicts, Dropped int64
+	In, Out, Late, Filtered, Duplicates, Conflicts, Misses, Dropped int64
 	// Retries counts requests of Async that were made again after a failure, Fallbacks those whose result was made from an error.
 	// InFlight is the number of those whose results have not been passed on, now.
 	Retries, Fallbacks, InFlight int64

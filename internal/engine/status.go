@@ -60,12 +60,14 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Retries += c.Retries.Load()
 	to.Fallbacks += c.Fallbacks.Load()
 	to.InFlight += c.InFlight.Load()
+	to.Misses += c.Misses.Load()
 	s.Late += c.Late.Load()
 	s.LateWindows += c.LateWindows.Load()
 	s.Filtered += c.Filtered.Load()
 	s.Duplicates += c.Duplicates.Load()
 	s.Conflicts += c.Conflicts.Load()
 	s.Dropped += c.Dropped.Load()
+	s.Misses += c.Misses.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
 	s.OpenWindows += c.OpenWindows.Load()
 	if to.Kind == string(graph.KindSink) {
@@ -125,7 +127,8 @@ func (a *attempt) summary() Summary {
 			c := o.Counters
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"],
-				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Dropped: c["dropped"], Retries: c["retries"], Fallbacks: c["fallbacks"], Ended: a.manifest.Finished,
+				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
+				Retries: c["retries"], Fallbacks: c["fallbacks"], Ended: a.manifest.Finished,
 			})
 			s.Late += c["late"]
 			s.LateWindows += c["late_windows"]
@@ -133,6 +136,7 @@ func (a *attempt) summary() Summary {
 			s.Duplicates += c["duplicates"]
 			s.Conflicts += c["conflicts"]
 			s.Dropped += c["dropped"]
+			s.Misses += c["misses"]
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]

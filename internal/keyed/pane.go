@@ -153,6 +153,9 @@ func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
 	return &sl.value
 }
 
+// Own returns the key as the table keeps it, with memory of its own. The key must be there.
+func (p *Pane[K, V]) Own(k *K, hash uint64) K { return p.find(p.index(hash), k, hash).key }
+
 // Update returns the value of a key and marks it changed, or returns nil when the key is absent.
 func (p *Pane[K, V]) Update(k *K, hash uint64) *V {
 	g := p.index(hash)

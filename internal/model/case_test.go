@@ -212,7 +212,7 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 			s.Op, s.Join = opJoin, drawJoin(t, tick)
 			if rapid.Bool().Draw(t, "in windows") {
 				s.Op, s.Win = opGroup, drawWindows(t, tick)
-				s.Win.Lateness = 0
+				s.Win.Lateness, s.Win.Each = 0, false
 			}
 		case verb == opDedup && inOrder && c != timely:
 			s.Op = opDedup
@@ -225,6 +225,7 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 			s.Op = opSort
 		default:
 			s.Win = drawWindows(t, tick)
+			s.Missed = rapid.IntRange(0, 2).Draw(t, "missed") == 2
 			if c == bag && !last {
 				s.Win.Lateness = 0
 			}
@@ -251,6 +252,7 @@ func drawWindows(t *rapid.T, tick int64) windows {
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		w.Gap = size * tick
+		w.Each = rapid.IntRange(0, 2).Draw(t, "gap of each") == 2
 		w.Lateness = drawLateness(t, tick)
 		return w
 	case 1:

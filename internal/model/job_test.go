@@ -49,9 +49,11 @@ const (
 	opWindow  = "window"
 	opProcess = "process"
 	opJoin    = "join"
-	opGroup   = "group" // a window join
-	opDedup   = "dedup"
-	opSort    = "sort"
+	// opTemporal joins a stream with itself as a table.
+	opTemporal = "temporal"
+	opGroup    = "group" // a window join
+	opDedup    = "dedup"
+	opSort     = "sort"
 )
 
 // stage is one operator of a random job, from records to records.
@@ -72,16 +74,27 @@ type stage struct {
 	Horizon int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
 	Steady bool
+	// Missed also gives what missed some windows to a sink of its own.
+	Missed bool
 	// Tap also gives the output of the stage to a sink of its own.
 	Tap bool
 }
 
 // windows are those of a window stage. Gap makes sessions.
-type windows struct{ Size, Slide, Offset, Gap, Lateness int64 }
+type windows struct {
+	Size, Slide, Offset, Gap, Lateness int64
+	// Each makes the gap of sessions that of each record, a multiple of Gap.
+	Each bool
+}
+
+// gap is that of a record in sessions whose records have gaps of their own.
+func (w windows) gap(r rec) int64 { return w.Gap * int64(1+r.V&3) }
 
 func (w windows) assigner() window.Assigner {
 	d := func(n int64) time.Duration { return time.Duration(n) }
 	switch {
+	case w.Each:
+		return window.SessionBy(func(r rec) time.Duration { return d(w.gap(r)) })
 	case w.Gap > 0:
 		return window.Session(d(w.Gap))
 	case w.Size == w.Slide:
@@ -203,8 +216,24 @@ func result(kind int) func([]rec) string {
 // paneRec makes a record of a pane, so that others can follow it.
 func paneRec[K comparable](k keys[K]) func(p window.Pane[K, string]) rec {
 	return func(p window.Pane[K, string]) rec {
-		tag := fmt.Sprintf("<%s [%d,%d) %s #%d %v>", k.text(p.Key), p.Start.UnixNano(), p.End.UnixNano(), p.Value, p.Revision, p.Kind)
+		tag := fmt.Sprintf("<%s [%d,%d) %s #%d %v", k.text(p.Key), p.Start.UnixNano(), p.End.UnixNano(), p.Value, p.Revision, p.Kind)
+		if p.Gap > 0 {
+			tag += fmt.Sprintf(" last %d", p.Last().UnixNano())
+		}
+		if p.Replaces != "" {
+			tag += fmt.Sprintf(" for %s", p.Replaces)
+		}
+		tag += ">"
 		return rec{At: p.End.UnixNano() - 1, V: int32(len(p.Value)) + p.Revision, K: uint8(len(tag) % 5), Tag: tag}
+	}
+}
+
+// missedRec makes a record of one that has missed windows.
+func missedRec[K comparable](k keys[K]) func(m window.Missed[K, rec]) rec {
+	return func(m window.Missed[K, rec]) rec {
+		r := m.Record
+		r.Tag = fmt.Sprintf("<%s %s missed %s>", k.text(m.Key), r.Tag, m.Windows)
+		return r
 	}
 }
 
@@ -264,6 +293,8 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 	switch s.Op {
 	case opJoin:
 		return joinStage(s, keyed, in, id, out, k)
+	case opTemporal:
+		return temporalStage(keyed, id, out)
 	case opGroup:
 		return groupStage(s, keyed, in, id, out, k)
 	}
@@ -284,6 +315,9 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 	}
 	panes := aggregate(w, id, s.Agg)
 	out.take(w.Late(), "late-"+id)
+	if s.Missed {
+		out.take(millrace.Missed(w).Map(missedRec(k)), "missed-"+id)
+	}
 	return panes.Map(paneRec(k))
 }
 
@@ -362,9 +396,18 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap, Lateness: s.Win.Lateness,
 		Key: k.model, Compare: k.compare, Result: result(s.Agg),
 	}
+	if s.Win.Each {
+		w.GapOf = s.Win.gap
+	}
 	o := w.Run(in)
 	out.take(o.Late, "late-"+id)
 	out.late += int64(len(o.Late))
-	out.missed += o.Missed
+	for _, m := range o.Missed {
+		spans, _ := m.Value.Windows.List()
+		out.missed += int64(len(spans))
+	}
+	if s.Missed {
+		out.take(model.FlatMap(o.Missed, func(m window.Missed[K, rec]) []rec { return []rec{missedRec(k)(m)} }), "missed-"+id)
+	}
 	return model.FlatMap(o.Panes, func(p window.Pane[K, string]) []rec { return []rec{paneRec(k)(p)} })
 }

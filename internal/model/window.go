@@ -15,6 +15,8 @@ type Windows[K comparable, T, R any] struct {
 	// Lateness is the allowed lateness in ns.
 	Lateness int64
 	Key      func(T) K
+	// GapOf, if set, makes sessions of which each record has a gap of its own.
+	GapOf func(T) int64
 	// Compare is the order of keys that fire at the same time.
 	Compare func(a, b K) int
 	// Result makes the value of a pane from its records, in no order.
@@ -25,17 +27,21 @@ type Windows[K comparable, T, R any] struct {
 type Output[K comparable, T, R any] struct {
 	Panes []Item[window.Pane[K, R]]
 	Late  []Item[T]
-	// Missed counts the windows that a record came too late for.
-	Missed int64
+	// Missed are the records that came too late for some of their windows or for all, with these.
+	Missed []Item[window.Missed[K, T]]
 }
 
 // held is a window or session of one key.
 type held[K comparable, T any] struct {
 	key        K
 	start, end int64
-	records    []T
+	// newest is the time of the newest record of a session.
+	newest  int64
+	records []T
 	// panes is how many have been emitted.
 	panes int32
+	// shown are the bounds of the panes that the next one takes the place of.
+	shown []window.Span
 }
 
 func (h *held[K, T]) last() int64 { return h.end - 1 }
@@ -50,18 +56,21 @@ type run[K comparable, T, R any] struct {
 	marked int64
 }
 
+// sessions reports whether the windows are sessions.
+func (w Windows[K, T, R]) sessions() bool { return w.Gap > 0 || w.GapOf != nil }
+
 // Run returns what the windows make of a stream.
 func (w Windows[K, T, R]) Run(in []Item[T]) Output[K, T, R] {
 	r := &run[K, T, R]{Windows: w, clock: None, marked: None}
 	for _, x := range in {
 		switch {
-		case x.Mark && w.Gap > 0 && x.Time != End:
+		case x.Mark && w.sessions() && x.Time != End:
 			// A record a whole gap after the last one still joins: what is at the watermark or before it is final, so
 			// a session ends a tick after its last moment.
 			r.advance(x.Time - 1)
 		case x.Mark:
 			r.advance(x.Time)
-		case w.Gap > 0:
+		case w.sessions():
 			r.session(x)
 		default:
 			r.aligned(x)
@@ -84,13 +93,14 @@ func add(a, b int64) int64 {
 // aligned puts a record into every window that holds its time.
 func (r *run[K, T, R]) aligned(x Item[T]) {
 	key, taken := r.Key(x.Value), false
+	var missed []window.Span
 	first := floor(x.Time-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset
 	for start := first; start <= x.Time; start += r.Slide {
 		end := start + r.Size
 		switch {
 		case end <= x.Time:
 		case r.past(end):
-			r.Missed++
+			missed = append(missed, window.Span{Start: start, End: end})
 		default:
 			taken = true
 			h := r.find(key, start, end)
@@ -102,6 +112,15 @@ func (r *run[K, T, R]) aligned(x Item[T]) {
 	}
 	if !taken {
 		r.Late = append(r.Late, x)
+	}
+	r.miss(key, x, missed)
+}
+
+// miss notes which windows a record has missed, if any.
+func (r *run[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
+	if len(windows) > 0 {
+		m := window.Missed[K, T]{Key: key, Record: x.Value, Windows: window.SpansOf(windows...)}
+		r.Missed = append(r.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
 	}
 }
 
@@ -127,26 +146,33 @@ func (r *run[K, T, R]) find(key K, start, end int64) *held[K, T] {
 
 // session merges a record with the sessions of its key that it touches, unless what comes of it is past.
 func (r *run[K, T, R]) session(x Item[T]) {
-	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + r.Gap, records: []T{x.Value}}
-	touches := func(o *held[K, T]) bool { return o.key == h.key && o.start <= x.Time+r.Gap && x.Time <= o.end }
-	end := h.end
+	gap := r.Gap
+	if r.GapOf != nil {
+		gap = r.GapOf(x.Value)
+	}
+	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + gap, newest: x.Time, records: []T{x.Value}}
+	touches := func(o *held[K, T]) bool { return o.key == h.key && o.start <= x.Time+gap && x.Time <= o.end }
+	span := window.Span{Start: h.start, End: h.end}
 	for _, o := range r.open {
 		if touches(o) {
-			end = max(end, o.end)
+			span = window.Span{Start: min(span.Start, o.start), End: max(span.End, o.end)}
 		}
 	}
-	if r.past(end) {
-		r.Missed++
+	if r.past(span.End) {
 		r.Late = append(r.Late, x)
+		r.miss(h.key, x, []window.Span{span})
 		return
 	}
 	for _, o := range r.open {
 		if touches(o) {
-			h.start, h.end = min(h.start, o.start), max(h.end, o.end)
+			h.newest = max(h.newest, o.newest)
 			h.records = append(h.records, o.records...)
 			h.panes = max(h.panes, o.panes)
+			h.shown = append(h.shown, o.shown...)
 		}
 	}
+	h.start, h.end = span.Start, span.End
+	slices.SortFunc(h.shown, func(a, b window.Span) int { return cmp.Compare(a.Start, b.Start) })
 	r.open = append(slices.DeleteFunc(r.open, touches), h)
 	if h.last() <= r.clock {
 		r.emit(h, window.Late)
@@ -185,6 +211,13 @@ func (r *run[K, T, R]) emit(h *held[K, T], kind window.Firing) {
 	p := window.Pane[K, R]{
 		Key: h.key, Start: time.Unix(0, h.start).UTC(), End: time.Unix(0, h.end).UTC(),
 		Value: r.Result(slices.Clone(h.records)), Revision: h.panes, Kind: kind,
+	}
+	if span := (window.Span{Start: h.start, End: h.end}); r.sessions() {
+		p.Gap = time.Duration(h.end - h.newest)
+		if !slices.Equal(h.shown, []window.Span{span}) {
+			p.Replaces = window.SpansOf(h.shown...)
+		}
+		h.shown = []window.Span{span}
 	}
 	h.panes++
 	r.Panes = append(r.Panes, Item[window.Pane[K, R]]{Value: p, Time: h.last()})

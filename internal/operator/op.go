@@ -104,6 +104,8 @@ type Context struct {
 	Old [][]byte
 	// Load feeds the restored entries of a named state, for [Lo, Hi), to a visitor. It does nothing at a first start.
 	Load func(state string, v snapshot.Visitor) error
+	// LoadGroups is Load for the key groups [lo, hi).
+	LoadGroups func(state string, lo, hi int, v snapshot.Visitor) error
 	// Task is what the operator can ask of its task.
 	Task Task
 }
@@ -143,6 +145,8 @@ type Counters struct {
 	Retries, Fallbacks atomic.Int64
 	// InFlight is the number of requests whose results have not been passed on.
 	InFlight atomic.Int64
+	// Misses counts records for which nothing was found in a table.
+	Misses atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
 	TimersDiscarded atomic.Int64
 	// BytesRead is the input consumed by a source.
@@ -168,6 +172,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["dropped"] += c.Dropped.Load()
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
+	m["misses"] += c.Misses.Load()
 }
 
 // Restore sets the counters that are part of a checkpoint.
@@ -183,6 +188,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Dropped.Store(m["dropped"])
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
+	c.Misses.Store(m["misses"])
 }
 
 // Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.
@@ -197,6 +203,8 @@ type Spec struct {
 	Commit func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error)
 	// Guarantee is what a sink promises; 0 for others.
 	Guarantee connect.Guarantee
+	// Sides are the side outputs that the job has declared.
+	Sides []SideOutput
 	// Check finds mistakes in options, before anything runs; may be nil.
 	Check func() error
 }

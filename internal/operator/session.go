@@ -2,7 +2,9 @@ package operator
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/codec"
@@ -11,14 +13,18 @@ import (
 	"github.com/millrace-stream/millrace/window"
 )
 
-// Session is one session of a key: records whose event times are at most the gap apart.
+// Session is one session of a key: records of which each touches the span [time, time+gap) of another.
 type Session[A any] struct {
-	// First and Last are the smallest and largest event time. The session spans [First, Last+gap).
-	First, Last int64
+	// First and Last are the smallest and largest event time. The session spans [First, End).
+	First, Last, End int64
 	// Revision is that of the next pane; 0 before the session has fired.
 	Revision int32
-	Acc      A
+	// Shown are the spans of the panes that the next one takes the place of.
+	Shown []window.Span
+	Acc   A
 }
+
+func (x *Session[A]) span() window.Span { return window.Span{Start: x.First, End: x.End} }
 
 // Sessions are the sessions of a key, by First. No two touch.
 type Sessions[A any] struct {
@@ -32,12 +38,17 @@ type Sessions[A any] struct {
 type SessionConfig[K comparable, T, A, R any] struct {
 	// Gap and Lateness are in ns.
 	Gap, Lateness int64
-	Key           func(*T) K
-	KeyCodec      *codec.Key[K]
-	Value         codec.Codec[Sessions[A]]
-	Agg           agg.Aggregator[T, A, R]
-	Pool          *element.Pool[window.Pane[K, R]]
-	LatePool      *element.Pool[T]
+	// GapOf, if set, is the gap of a record, and Gap says nothing.
+	GapOf    func(*T) time.Duration
+	Key      func(*T) K
+	KeyCodec *codec.Key[K]
+	Value    codec.Codec[Sessions[A]]
+	Agg      agg.Aggregator[T, A, R]
+	// Own, if set, makes the aggregator in the place of Agg.
+	Own        Own[T, A, R]
+	Pool       *element.Pool[window.Pane[K, R]]
+	LatePool   *element.Pool[T]
+	MissedPool *element.Pool[window.Missed[K, T]]
 }
 
 // sessionOp aggregates records per key over sessions.
@@ -53,12 +64,14 @@ type sessionOp[K comparable, T, A, R any] struct {
 	space *keyed.Space[K, Sessions[A]]
 	pane  *keyed.Pane[K, Sessions[A]]
 	emit  *Emitter[window.Pane[K, R]]
-	late  *Emitter[T]
+	late  *lateOutput[K, T]
 	queue wakeups[K]
 	due   []dueSession[K, A]
 	open  int64
 	// key is the key of the record at hand; a local one would be allocated for each record.
 	key K
+	// missed is scratch.
+	missed [1]window.Span
 }
 
 type dueSession[K comparable, A any] struct {
@@ -76,7 +89,7 @@ func NewSession[K comparable, T, A, R any](cfg SessionConfig[K, T, A, R]) Op {
 func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 	s.c = c
 	s.emit = NewEmitter(s.Pool, c.Outputs(""), &c.Counters.Out)
-	s.late = NewEmitter(s.LatePool, c.Outputs("late"), nil)
+	s.late = newLateOutput(c, s.LatePool, s.MissedPool)
 	s.space = newSpace[K, Sessions[A]](c, sessionState, s.KeyCodec, s.Value, codec.Deep)
 	clock, err := oldClock(c.Old)
 	if err != nil {
@@ -91,7 +104,13 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 		return err
 	}
 	s.pane = s.space.Ensure(0)
+	restored := ownAggregator(&s.Agg, s.Own)
 	s.pane.Each(func(k *K, v *Sessions[A], h uint64) bool {
+		for i := range v.List {
+			if restored != nil {
+				restored(&v.List[i].Acc)
+			}
+		}
 		s.open += int64(len(v.List))
 		v.Queued = false
 		s.queueUp(*k, h, v)
@@ -102,14 +121,12 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 
 func (s *sessionOp[K, T, A, R]) Input(int) Receiver { return s }
 
-func (s *sessionOp[K, T, A, R]) end(x *Session[A]) int64 { return satAdd(x.Last, s.Gap) }
-
 // next returns the first watermark at which a session of the key fires or expires.
 func (s *sessionOp[K, T, A, R]) next(v *Sessions[A]) int64 {
 	at := int64(element.EndTime)
 	for i := range v.List {
 		x := &v.List[i]
-		t := satAdd(s.end(x), -1)
+		t := satAdd(x.End, -1)
 		if t <= s.clock { // it has fired
 			t = satAdd(t, s.Lateness)
 		}
@@ -166,7 +183,7 @@ func (s *sessionOp[K, T, A, R]) Watermark(t int64) error {
 
 // Idle passes on that nothing holds the watermark.
 func (s *sessionOp[K, T, A, R]) Idle() error {
-	if err := s.late.to.Idle(); err != nil {
+	if err := s.late.Idle(); err != nil {
 		return err
 	}
 	return s.emit.to.Idle()
@@ -200,60 +217,78 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 	} else {
 		h = s.KeyCodec.Hash(k)
 	}
+	own := Session[A]{First: t, Last: t}
+	gap, err := s.gapOf(r)
+	if err != nil {
+		return recordError(err, t)
+	}
+	own.End = satAdd(t, gap)
 	v := s.pane.Update(k, h)
 	lo, hi := 0, 0
 	if v != nil {
-		lo, hi = s.touching(v, t)
+		lo, hi = touching(v, &own)
 	}
-	last := t
+	span := own.span()
 	if lo < hi {
-		last = max(last, v.List[hi-1].Last)
+		span = span.Cover(window.Span{Start: v.List[lo].First, End: v.List[hi-1].End})
 	}
-	if satAdd(satAdd(satAdd(last, s.Gap), -1), s.Lateness) <= s.clock {
+	if satAdd(satAdd(span.End, -1), s.Lateness) <= s.clock {
 		s.c.Counters.Late.Add(1)
 		s.c.Counters.LateWindows.Add(1)
-		return s.late.Emit(r, t)
+		s.missed[0] = span
+		return s.late.all(k, r, t, s.missed[:])
 	}
 	if v == nil {
 		v, _ = s.pane.Upsert(k, h)
 	}
-	x := s.merge(v, lo, hi, t)
+	x := s.merge(v, lo, hi, own)
 	s.Agg.Add(&x.Acc, r)
-	if satAdd(s.end(x), -1) <= s.clock {
+	if satAdd(x.End, -1) <= s.clock {
 		// It has ended and takes records only because of the allowed lateness: emit it again.
 		if err := s.put(k, x, window.Late); err != nil {
 			return err
 		}
-		x.Revision++
+		s.shown(x)
 	}
 	s.queueUp(*k, h, v)
 	return nil
 }
 
-// touching returns the range of sessions that a record at t joins: those at most a gap away on either side.
-func (s *sessionOp[K, T, A, R]) touching(v *Sessions[A], t int64) (lo, hi int) {
+// gapOf returns how long a record keeps its session open.
+func (s *sessionOp[K, T, A, R]) gapOf(r *T) (int64, error) {
+	if s.GapOf == nil {
+		return s.Gap, nil
+	}
+	gap := s.GapOf(r)
+	if gap <= 0 {
+		return 0, fmt.Errorf("the gap that SessionBy was given for this record is %v: it must be greater than 0", gap)
+	}
+	return int64(gap), nil
+}
+
+// touching returns the range of sessions that one of a single record joins.
+func touching[A any](v *Sessions[A], own *Session[A]) (lo, hi int) {
 	lo = len(v.List)
 	for i := range v.List {
-		if satAdd(v.List[i].Last, s.Gap) >= t {
+		if v.List[i].End >= own.First {
 			lo = i
 			break
 		}
 	}
 	hi = lo
-	for hi < len(v.List) && v.List[hi].First <= satAdd(t, s.Gap) {
+	for hi < len(v.List) && v.List[hi].First <= own.End {
 		hi++
 	}
 	return lo, hi
 }
 
-// merge makes one session of those in [lo, hi) and the time t, and returns it.
-func (s *sessionOp[K, T, A, R]) merge(v *Sessions[A], lo, hi int, t int64) *Session[A] {
+// merge makes one session of those in [lo, hi) and one without records yet, and returns it.
+func (s *sessionOp[K, T, A, R]) merge(v *Sessions[A], lo, hi int, own Session[A]) *Session[A] {
 	if lo == hi {
-		x := Session[A]{First: t, Last: t}
 		if s.Agg.Init != nil {
-			s.Agg.Init(&x.Acc)
+			s.Agg.Init(&own.Acc)
 		}
-		v.List = slices.Insert(v.List, lo, x)
+		v.List = slices.Insert(v.List, lo, own)
 		s.open++
 		return &v.List[lo]
 	}
@@ -261,29 +296,43 @@ func (s *sessionOp[K, T, A, R]) merge(v *Sessions[A], lo, hi int, t int64) *Sess
 	for i := lo + 1; i < hi; i++ {
 		y := &v.List[i]
 		s.Agg.Merge(&x.Acc, &y.Acc)
-		x.Last = max(x.Last, y.Last)
+		x.Last, x.End = max(x.Last, y.Last), max(x.End, y.End)
 		// A session that swallows one that has fired is a later revision of it. If it is open again it fires when it ends.
 		x.Revision = max(x.Revision, y.Revision)
+		x.Shown = append(x.Shown, y.Shown...)
 	}
 	v.List = slices.Delete(v.List, lo+1, hi)
 	s.open -= int64(hi - lo - 1)
 	x = &v.List[lo]
-	x.First, x.Last = min(x.First, t), max(x.Last, t)
+	x.First, x.Last, x.End = min(x.First, own.First), max(x.Last, own.Last), max(x.End, own.End)
 	return x
 }
 
+// shown notes that a pane of the session, which is kept, has been put out.
+func (s *sessionOp[K, T, A, R]) shown(x *Session[A]) {
+	x.Revision++
+	x.Shown = append(x.Shown[:0], x.span())
+}
+
+// replaced returns the windows that the next pane of a session takes the place of. One with the same bounds is an earlier revision.
+func replaced[A any](x *Session[A]) window.Spans {
+	if len(x.Shown) == 0 || len(x.Shown) == 1 && x.Shown[0] == x.span() {
+		return ""
+	}
+	return window.SpansOf(x.Shown...)
+}
+
 func (s *sessionOp[K, T, A, R]) put(k *K, x *Session[A], kind window.Firing) error {
-	end := s.end(x)
 	if s.Agg.Verify != nil {
 		if err := s.Agg.Verify(&x.Acc); err != nil {
-			return resultError(err, k, x.First, end)
+			return resultError(err, k, x.First, x.End)
 		}
 	}
 	p := window.Pane[K, R]{
-		Key: *k, Start: timeOf(x.First), End: timeOf(end),
+		Key: *k, Start: timeOf(x.First), End: timeOf(x.End), Gap: time.Duration(x.End - x.Last), Replaces: replaced(x),
 		Value: s.Agg.Result(&x.Acc), Revision: x.Revision, Kind: kind,
 	}
-	return s.emit.Emit(&p, satAdd(end, -1))
+	return s.emit.Emit(&p, satAdd(x.End, -1))
 }
 
 // advance moves the clock, fires the sessions that have ended and forgets those that take no more records.
@@ -303,7 +352,7 @@ func (s *sessionOp[K, T, A, R]) advance(t int64) error {
 		s.wake(e, before)
 	}
 	slices.SortFunc(s.due, func(a, b dueSession[K, A]) int {
-		if c := cmp.Compare(a.session.Last, b.session.Last); c != 0 {
+		if c := cmp.Compare(a.session.End, b.session.End); c != 0 {
 			return c
 		}
 		if c := cmp.Compare(a.session.First, b.session.First); c != 0 {
@@ -312,7 +361,7 @@ func (s *sessionOp[K, T, A, R]) advance(t int64) error {
 		return s.KeyCodec.Compare(&a.key, &b.key)
 	})
 	for i := range s.due {
-		s.emit.Advance(satAdd(s.end(&s.due[i].session), -2)) // as in windowOp.fire
+		s.emit.Advance(satAdd(s.due[i].session.End, -2)) // as in windowOp.fire
 		if err := s.put(&s.due[i].key, &s.due[i].session, window.OnTime); err != nil {
 			return err
 		}
@@ -334,12 +383,16 @@ func (s *sessionOp[K, T, A, R]) wake(e wakeup[K], before int64) {
 	kept := v.List[:0]
 	for i := range v.List {
 		x := v.List[i]
-		last := satAdd(s.end(&x), -1)
-		if last <= s.clock && last > before {
+		last := satAdd(x.End, -1)
+		fires, stays := last <= s.clock && last > before, satAdd(last, s.Lateness) > s.clock
+		if fires {
 			s.due = append(s.due, dueSession[K, A]{e.key, x})
-			x.Revision++
+			if stays {
+				x.Shown = nil // those shown so far are for the pane that is due
+				s.shown(&x)
+			}
 		}
-		if satAdd(last, s.Lateness) > s.clock {
+		if stays {
 			kept = append(kept, x)
 		}
 	}

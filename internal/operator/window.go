@@ -24,8 +24,12 @@ type WindowConfig[K comparable, T, A, R any] struct {
 	Acc       codec.Codec[A]
 	AccLayout codec.Layout
 	Agg       agg.Aggregator[T, A, R]
-	Pool      *element.Pool[window.Pane[K, R]]
-	LatePool  *element.Pool[T]
+	// Own, if set, makes the aggregator in the place of Agg.
+	Own      Own[T, A, R]
+	Pool     *element.Pool[window.Pane[K, R]]
+	LatePool *element.Pool[T]
+	// MissedPool is for the output "missed"; nil when there is none.
+	MissedPool *element.Pool[window.Missed[K, T]]
 }
 
 // windowOp aggregates records per key over aligned windows.
@@ -48,7 +52,7 @@ type windowOp[K comparable, T, A, R any] struct {
 	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
 	scratch *keyed.Space[K, A]
 	emit    *Emitter[window.Pane[K, R]]
-	late    *Emitter[T]
+	late    *lateOutput[K, T]
 
 	slices []*slice[K, A] // open ones, by start
 	// current and other are the slices of the last records; disorder makes records go to and fro between two.
@@ -57,6 +61,8 @@ type windowOp[K comparable, T, A, R any] struct {
 	wake int64
 	next lookups[K, A]
 	due  []int64
+	// exact says that a record of an open slice may put something out, behind the watermark that stands before it.
+	exact bool
 }
 
 // slice is an open slice and the watermarks that matter to it.
@@ -84,7 +90,8 @@ func NewWindow[K comparable, T, A, R any](cfg WindowConfig[K, T, A, R]) Op {
 func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.c = c
 	w.emit = NewEmitter(w.Pool, c.Outputs(""), &c.Counters.Out)
-	w.late = NewEmitter(w.LatePool, c.Outputs("late"), nil)
+	w.late = newLateOutput(c, w.LatePool, w.MissedPool)
+	w.exact = w.Lateness > 0 || w.late.named()
 	w.space = newSpace[K, A](c, windowState, w.KeyCodec, w.Acc, w.AccLayout)
 	w.scratch = newSpace[K, A](c, "scratch", w.KeyCodec, w.Acc, w.AccLayout)
 	clock, err := oldClock(c.Old)
@@ -95,6 +102,11 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.tell() // those after it start anew
 	if err := c.Load(windowState, w.space.Restore()); err != nil {
 		return err
+	}
+	if restored := ownAggregator(&w.Agg, w.Own); restored != nil {
+		for _, start := range w.space.Spans() {
+			w.space.Pane(start).Each(func(_ *K, acc *A, _ uint64) bool { restored(acc); return true })
+		}
 	}
 	if w.Lateness > 0 {
 		w.revs = newSpace[K, int32](c, revisionState, w.KeyCodec, codecInt32, codec.Flat)
@@ -159,7 +171,7 @@ func (w *windowOp[K, T, A, R]) Watermark(t int64) error {
 
 // Idle passes on that nothing holds the watermark.
 func (w *windowOp[K, T, A, R]) Idle() error {
-	if err := w.late.to.Idle(); err != nil {
+	if err := w.late.Idle(); err != nil {
 		return err
 	}
 	return w.emit.to.Idle()
@@ -256,7 +268,7 @@ func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
 		}
 		p := w.emit.Next(at)
 		p.Key, p.Start, p.End, p.Value = *k, start, until, w.Agg.Result(acc)
-		p.Revision, p.Kind = 0, window.OnTime
+		p.Revision, p.Kind, p.Gap, p.Replaces = 0, window.OnTime, 0, ""
 		return w.emit.Done()
 	})
 }

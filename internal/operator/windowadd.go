@@ -48,8 +48,8 @@ func (w *windowOp[K, T, A, R]) add(in *element.Of[T]) error {
 //
 // In sorted input every record moves the clock. Steps that fire and drop nothing are made on the way: among them, only whether a
 // slice may still be opened depends on the clock, and find is asked with the clock that the record sees. What is emitted must
-// follow exactly the watermark before its record: so a late record is the last of its run, and with allowed lateness, where any
-// record may emit, every step ends the run.
+// follow exactly the watermark before its record: so a late record is the last of its run, and where any record may emit, as with
+// allowed lateness, every step ends the run.
 func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nextStep int) {
 	next, cur, key, canon := &w.next, w.current, w.Key, w.KeyCodec.Canon
 	size := min(look, len(in.Records)-from)
@@ -57,7 +57,7 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nex
 	for n < size {
 		if step < len(in.Steps) && int(in.Steps[step].At) <= from+n {
 			t := in.Steps[step].Time
-			if t >= w.wake || w.Lateness > 0 {
+			if t >= w.wake || w.exact {
 				break
 			}
 			w.clock = max(w.clock, t)
@@ -108,7 +108,7 @@ func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 		r, s, k, h := &in.Records[from+i], next.slices[i], &next.keys[i], next.hashes[i]
 		if s == nil {
 			w.tell()
-			if err := w.tooLate(in, from+i); err != nil {
+			if err := w.tooLate(in, from+i, k); err != nil {
 				return err
 			}
 			continue
@@ -119,7 +119,7 @@ func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 			}
 		}
 		if w.clock >= s.fired {
-			if err := w.addAfterFiring(s, k, h, r); err != nil {
+			if err := w.addAfterFiring(s, k, h, r, in.Times[from+i]); err != nil {
 				return err
 			}
 			continue
@@ -159,31 +159,40 @@ func (w *windowOp[K, T, A, R]) find(t int64) *slice[K, A] {
 }
 
 // tooLate counts a record that no window takes and gives it to the late output.
-func (w *windowOp[K, T, A, R]) tooLate(in *element.Of[T], i int) error {
+func (w *windowOp[K, T, A, R]) tooLate(in *element.Of[T], i int, k *K) error {
 	w.c.Counters.Late.Add(1)
-	w.c.Counters.LateWindows.Add(w.windowsOf(in.Times[i]))
-	return w.late.Emit(&in.Records[i], in.Times[i])
-}
-
-func (w *windowOp[K, T, A, R]) windowsOf(t int64) int64 {
-	return (w.lastWindow(t)-w.firstWindow(t))/w.slide + 1
+	missed := w.Panes.AppendWindows(w.late.spans[:0], in.Times[i])
+	w.late.spans = missed
+	w.c.Counters.LateWindows.Add(int64(len(missed)))
+	return w.late.all(k, &in.Records[i], in.Times[i], missed)
 }
 
 // addAfterFiring adds a record to a slice of which some window has fired. Windows that still take records emit a new
 // pane; the others miss the record, which is counted.
-func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r *T) error {
+func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r *T, t int64) error {
 	last := w.lastWindow(s.start)
 	var again []int64
+	missed := w.late.spans[:0]
 	for ws := w.firstWindow(s.start); ws <= last; ws += w.slide {
 		end := satAdd(ws, w.size-1)
 		if end > w.clock {
 			break
 		}
 		if satAdd(end, w.Lateness) <= w.clock {
-			w.c.Counters.LateWindows.Add(1)
+			missed = append(missed, window.Span{Start: ws, End: satAdd(ws, w.size)})
 			continue
 		}
 		again = append(again, ws)
+	}
+	w.late.spans = missed
+	if len(missed) > 0 {
+		w.c.Counters.LateWindows.Add(int64(len(missed)))
+		if w.late.named() {
+			w.tell()
+		}
+		if err := w.late.some(k, r, t, missed); err != nil {
+			return err
+		}
 	}
 	seen := make([]bool, len(again))
 	for i, ws := range again {

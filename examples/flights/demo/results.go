@@ -100,7 +100,7 @@ func fields(line string, n int) ([]string, error) {
 }
 
 func readHourly(line string) (string, error) {
-	f, err := fields(line, 10)
+	f, err := fields(line, 12)
 	if err != nil {
 		return "", err
 	}
