@@ -82,6 +82,8 @@ type OperatorStatus struct {
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
 	In, Out, Late, Filtered, Duplicates, Conflicts int64
+	// PreAggregated counts the records among those taken, since the last restart, that were aggregated before the exchange.
+	PreAggregated int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says
