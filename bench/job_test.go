@@ -46,6 +46,10 @@ type engine struct {
 	every time.Duration
 	// size of the windows; 0 means windowSize.
 	size time.Duration
+	// plain turns off the aggregation before the exchange.
+	plain bool
+	// splits are the events in several splits; nil means one.
+	splits [][]event
 	// observe is called often, if set.
 	observe func(millrace.Status)
 }
@@ -58,10 +62,14 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	}
 	sink := &countingSink{}
 	job := millrace.NewJob("bench")
-	job.From("events", memory.Splits(events),
+	if c.splits == nil {
+		c.splits = [][]event{events}
+	}
+	job.From("events", memory.Splits(c.splits...),
 		millrace.EventNanosRef(func(e *event) int64 { return e.Time }).OutOfOrderness(time.Duration(disorder))).
 		KeyByRef(func(e *event) uint64 { return e.Key }).
 		Window(window.Tumbling(c.size)).
+		PreAggregate(!c.plain).
 		Aggregate("totals", totals()).
 		To("out", sink)
 	var last millrace.Status
@@ -90,6 +98,15 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 		tb.Fatal(err)
 	}
 	return engineRun{results: sink.mu.committed, status: last, stateBytes: largest}
+}
+
+// deal deals events to n splits in turn.
+func deal(events []event, n int) [][]event {
+	splits := make([][]event, n)
+	for i, e := range events {
+		splits[i%n] = append(splits[i%n], e)
+	}
+	return splits
 }
 
 // fileBytes adds up the files in a directory, which may come and go.

@@ -47,9 +47,12 @@ type Combiner[K comparable, T, A, R any] struct {
 	*Partition[K, T]
 	cfg CombineConfig[K, T, A, R]
 
-	slots []combineSlot[K, A]
-	held  []int32 // the slots with records, and some that had them
-	out   []*element.Of[Partial[K, A]]
+	// tags, credits and slots are the table. A tag is the hash of the key, changed by the slice: most lookups see nothing else.
+	tags    []uint64
+	credits []int8
+	slots   []combineSlot[K, A]
+	held    []int32 // the slots with records, and some that had them
+	out     []*element.Of[Partial[K, A]]
 	// due is the first watermark that reaches the end of a window of what is held.
 	due int64
 	// floor is the restored clock behind the exchange: it may be ahead of the watermark here.
@@ -70,10 +73,8 @@ type Combiner[K comparable, T, A, R any] struct {
 type combineSlot[K comparable, A any] struct {
 	hash    uint64
 	start   int64
-	fires   int64
 	records int64 // in acc
-	credit  int32
-	named   bool // key is that of the slot
+	named   bool  // key is that of the slot
 	key     K
 	acc     A
 }
@@ -111,7 +112,7 @@ func NewCombiner[K comparable, T, A, R any](cfg CombineConfig[K, T, A, R], group
 	for size > combineFew && size*int(unsafe.Sizeof(combineSlot[K, A]{})) > combineBytes {
 		size /= 2
 	}
-	c.slots = make([]combineSlot[K, A], size)
+	c.tags, c.credits, c.slots = make([]uint64, size), make([]int8, size), make([]combineSlot[K, A], size)
 	var record T
 	c.recordBytes = int(unsafe.Sizeof(record)) + 16
 	floor, err := oldClock(old)
@@ -141,7 +142,7 @@ func (c *Combiner[K, T, A, R]) Process(b element.Batch) error {
 func (c *Combiner[K, T, A, R]) combine(in *element.Of[T]) error {
 	p, step := c.Partition, 0
 	canon, hash, add, check, k := p.codec.Canon, p.codec.Hash, c.cfg.Agg.Add, c.cfg.Agg.Check, &p.current
-	mask := uint64(len(c.slots) - 1)
+	tags, credits := c.tags, c.credits[:len(c.tags)]
 	for i := range in.Records {
 		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
 			if err := c.reach(in.Steps[step].Time); err != nil {
@@ -160,24 +161,26 @@ func (c *Combiner[K, T, A, R]) combine(in *element.Of[T]) error {
 			c.turnTo(t)
 		}
 		if p.wm < c.cur.fires && c.floor < c.cur.fires {
-			s := &c.slots[(h^c.cur.mix)&mask]
-			if s.hash == h && s.start == c.cur.start {
+			tag := h ^ c.cur.mix
+			at := tag & uint64(len(tags)-1)
+			if tags[at] == tag {
+				s := &c.slots[at]
 				// A record with a mistake goes on, and fails where it would without all this.
-				if c.owns(s, k) && (check == nil || check(r) == nil) {
+				if c.owns(s, k, h) && (check == nil || check(r) == nil) {
 					if s.records == 0 {
-						c.begin(s, int32((h^c.cur.mix)&mask))
+						c.begin(s, int32(at))
 					}
 					s.records++
-					s.credit = min(s.credit+1, maxCredit)
+					credits[at] = min(credits[at], maxCredit-1) + 1
 					add(&s.acc, r)
 					c.folded++
 					continue
 				}
-			} else if s.credit--; s.credit < 0 {
-				if err := c.vacate(s); err != nil {
+			} else if credits[at]--; credits[at] < 0 {
+				if err := c.vacate(&c.slots[at]); err != nil {
 					return err
 				}
-				s.hash, s.start = h, c.cur.start
+				tags[at], credits[at] = tag, 0
 			}
 		}
 		if err := p.put(r, t, h); err != nil {
@@ -205,34 +208,33 @@ func (c *Combiner[K, T, A, R]) turnTo(t int64) {
 }
 
 // begin makes a slot without records an empty accumulator.
-func (c *Combiner[K, T, A, R]) begin(s *combineSlot[K, A], index int32) {
+func (c *Combiner[K, T, A, R]) begin(s *combineSlot[K, A], at int32) {
 	if c.cfg.Agg.Init != nil {
 		c.cfg.Agg.Init(&s.acc)
 	}
-	s.fires = c.cur.fires
-	c.due = min(c.due, s.fires)
-	c.held = append(c.held, index)
+	c.due = min(c.due, c.cur.fires)
+	c.held = append(c.held, at)
 }
 
 // vacate empties a slot, for another key.
 func (c *Combiner[K, T, A, R]) vacate(s *combineSlot[K, A]) error {
-	s.named, s.credit = false, 0
+	s.named = false
 	if s.records == 0 {
 		return nil
 	}
 	return c.emit(s)
 }
 
-// owns reports whether the key has the slot that was found by its hash. A slot takes the key when its hash comes for the second time: most
-// come once, and are not copied.
-func (c *Combiner[K, T, A, R]) owns(s *combineSlot[K, A], k *K) bool {
+// owns reports whether the key, in the current slice, has the slot that was found by its tag. A slot takes the key when the tag comes for the
+// second time: most come once, and are not copied.
+func (c *Combiner[K, T, A, R]) owns(s *combineSlot[K, A], k *K, h uint64) bool {
 	if !s.named {
-		s.named, s.key = true, *k
+		s.named, s.key, s.hash, s.start = true, *k, h, c.cur.start
 		if c.cfg.KeyCodec.Clone != nil {
 			c.cfg.KeyCodec.Clone(&s.key)
 		}
 	}
-	return s.key == *k
+	return s.key == *k && s.start == c.cur.start
 }
 
 // emit puts the content of a slot into the batch for its target and empties the slot. The accumulator goes with all its memory.
@@ -331,7 +333,7 @@ func (c *Combiner[K, T, A, R]) Idle() error {
 	if _, err := c.send(); err != nil {
 		return err
 	}
-	c.off, c.slots, c.held = true, nil, nil
+	c.off, c.tags, c.credits, c.slots, c.held = true, nil, nil, nil, nil
 	return c.Partition.Idle()
 }
 
