@@ -17,6 +17,7 @@ import (
 
 // build makes the tasks of all chains and joins them by edges. Nothing runs yet.
 func (a *attempt) build(ctx context.Context, chains []graph.Chain) error {
+	a.alignments = operator.Alignments{}
 	perChain := make([][]*taskRun, len(chains))
 	for i, ch := range chains {
 		for sub := range ch.Parallelism {
@@ -102,6 +103,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if spec.NewSource != nil {
 			t.source = spec.NewSource()
 			o.op = t.source
+			t.source.Join(a.alignments, node.ID, t.Wake)
 			o.counters.Watermark.Store(element.NoTime)
 		} else {
 			o.op = spec.New()
@@ -109,9 +111,10 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		o.context = &operator.Context{
 			Context: ctx, Job: a.cfg.Job, ID: node.ID, Subtask: sub, Parallelism: ch.Parallelism,
 			Groups: a.cfg.Groups, Lo: lo, Hi: hi, Env: a.env, Log: a.cfg.Log, Counters: o.counters,
-			Info: a.sinkInfo(node.ID, sub, ch.Parallelism),
-			Load: func(string, snapshot.Visitor) error { return nil },
-			Task: t,
+			Info:       a.sinkInfo(node.ID, sub, ch.Parallelism),
+			Load:       func(string, snapshot.Visitor) error { return nil },
+			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
+			Task:       t,
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
@@ -143,6 +146,9 @@ func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 		o.counters.Restore(st.Counters)
 	}
 	o.context.Load = func(state string, v snapshot.Visitor) error {
+		return a.store.Read(a.manifest, id, state, lo, hi, v)
+	}
+	o.context.LoadGroups = func(state string, lo, hi int, v snapshot.Visitor) error {
 		return a.store.Read(a.manifest, id, state, lo, hi, v)
 	}
 }
@@ -218,7 +224,7 @@ func (a *attempt) oldState(node int) [][]byte {
 
 // sender makes what passes the records of an output edge on.
 func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) operator.Receiver {
-	if e.Mode == graph.Forward {
+	if e.Mode == graph.Forward || e.Mode == graph.Rebalance && len(edges) == 1 {
 		return operator.Forward{To: edges[0]}
 	}
 	senders := make([]operator.Sender, len(edges))

@@ -32,6 +32,8 @@ type Input struct {
 	Port int
 	// Keyed inputs are exchanged by key.
 	Keyed bool
+	// Broadcast inputs go to all subtasks.
+	Broadcast bool
 	// Side names the side output of the producer that is read; empty for the main output.
 	Side string
 }
@@ -52,8 +54,12 @@ type Node struct {
 	Inputs []Input
 	// Parallelism is the number of subtasks; 0 means that of the job.
 	Parallelism int
+	// Single nodes have one subtask, whatever the parallelism of the job.
+	Single bool
 	// Stateful nodes have state in checkpoints.
 	Stateful bool
+	// Sides are the side outputs that must be read, since what goes there would be lost otherwise.
+	Sides []string
 	// Types are the names of the types that checkpoints depend on, by role: "key", "state", "record".
 	Types map[string]string
 	// Op is what the builder knows about the operator. The package does not look at it.
@@ -91,10 +97,11 @@ type Edge struct {
 	From, To int
 	// Input is the index in the Inputs of the consumer.
 	Input int
-	// Port, Keyed and Side are those of the Input.
-	Port  int
-	Keyed bool
-	Side  string
+	// Port, Keyed, Broadcast and Side are those of the Input.
+	Port      int
+	Keyed     bool
+	Broadcast bool
+	Side      string
 	// Mode is how records find their subtask. It is set by Plan.
 	Mode Mode
 }
@@ -104,7 +111,7 @@ func (g *Graph) Edges() []Edge {
 	var edges []Edge
 	for to, n := range g.Nodes {
 		for i, in := range n.Inputs {
-			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Side: in.Side})
+			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Broadcast: in.Broadcast, Side: in.Side})
 		}
 	}
 	return edges

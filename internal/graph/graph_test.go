@@ -73,6 +73,8 @@ func parse(t *testing.T, job, text string) *Graph {
 				n.Stateful = true
 			case key == "error":
 				n.Errs = append(n.Errs, errors.New(value))
+			case key == "side":
+				n.Sides = append(n.Sides, value)
 			case key == "name":
 				n.Name = value
 			case pair:

@@ -177,19 +177,29 @@ func (c *checker) nodes() {
 func (c *checker) edges() {
 	g := c.g
 	read := make([]bool, len(g.Nodes))
+	type output struct {
+		node int
+		side string
+	}
+	outputs := map[output]bool{}
 	for _, e := range g.Edges() {
 		if e.From < 0 || e.From >= len(g.Nodes) {
 			c.add(g.Nodes[e.To], "input %d reads node %d, but the job has nodes 0 to %d: streams of two jobs may not be mixed",
 				e.Input, e.From, len(g.Nodes)-1)
 			continue
 		}
-		read[e.From] = true
+		read[e.From], outputs[output{e.From, e.Side}] = true, true
 		if f := g.Nodes[e.From]; f.Kind == KindSink {
 			c.add(g.Nodes[e.To], "input %d reads the sink %q at %s: a sink has no output", e.Input, f.ID, f.Where())
 		}
 	}
 	for i, n := range g.Nodes {
-		if !read[i] && n.Kind != KindSink {
+		for _, side := range n.Sides {
+			if !outputs[output{i, side}] {
+				c.add(n, "nothing reads the output %q of this %s: its records would be lost; end it in a sink with To, or do not ask for it", side, n.verb())
+			}
+		}
+		if !read[i] && n.Kind != KindSink && len(n.Sides) == 0 {
 			c.add(n, "nothing reads the stream of this %s: end it in a sink with To, or remove it", n.verb())
 		}
 	}

@@ -63,8 +63,8 @@ func (j *journal[T]) Process(b element.Batch) error {
 func (j *journal[T]) Watermark(t int64) error { j.wm = t; return nil }
 func (j *journal[T]) Idle() error             { return nil }
 
-// rig is an exchange from one producer to windows, with what comes out of each and its counters.
-type rig[A, R any] struct {
+// exchangeRig is an exchange from one producer to windows, with what comes out of each and its counters.
+type exchangeRig[A, R any] struct {
 	in       Flusher
 	windows  []*windowTarget
 	partials int
@@ -93,7 +93,7 @@ func (w *windowTarget) Push(el element.Element) error {
 	return nil
 }
 
-func newRigOf[A, R any](t fataler, p plan[A, R], targets int) *rig[A, R] {
+func newRigOf[A, R any](t fataler, p plan[A, R], targets int) *exchangeRig[A, R] {
 	kc, err := codec.KeyFor[string]()
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -103,7 +103,7 @@ func newRigOf[A, R any](t fataler, p plan[A, R], targets int) *rig[A, R] {
 		t.Fatalf("%v", err)
 	}
 	key := func(h *hit) string { return h.Page }
-	r := &rig[A, R]{}
+	r := &exchangeRig[A, R]{}
 	var to []Sender
 	for range targets {
 		w := &windowTarget{}
@@ -194,7 +194,7 @@ func drawDoings(t *rapid.T) []do {
 
 // play lets the producer do all of it and returns what comes out: for each target its records in their order and its counters, then the
 // first error.
-func (r *rig[A, R]) play(doings []do) (out []string) {
+func (r *exchangeRig[A, R]) play(doings []do) (out []string) {
 	var err error
 	for _, d := range doings {
 		switch {
@@ -306,7 +306,7 @@ func hits(pool *element.Pool[hit], n int, at int64, page func(i int) string) *el
 }
 
 // preAggregated returns how many records came in partials.
-func (r *rig[A, R]) preAggregated() (n int64) {
+func (r *exchangeRig[A, R]) preAggregated() (n int64) {
 	for _, w := range r.windows {
 		n += w.c.Counters.PreAggregated.Load()
 	}

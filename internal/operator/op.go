@@ -95,6 +95,8 @@ type Context struct {
 	Old [][]byte
 	// Load feeds the restored entries of a named state, for [Lo, Hi), to a visitor. It does nothing at a first start.
 	Load func(state string, v snapshot.Visitor) error
+	// LoadGroups is Load for the key groups [lo, hi).
+	LoadGroups func(state string, lo, hi int, v snapshot.Visitor) error
 	// Task is what the operator can ask of its task.
 	Task Task
 }
@@ -124,10 +126,14 @@ type Counters struct {
 	Late atomic.Int64
 	// PreAggregated counts the records taken, since the attempt began, that had been aggregated before the exchange.
 	PreAggregated atomic.Int64
+	// Ahead counts records left out because their event time is too far ahead of the clock.
+	Ahead atomic.Int64
 	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
 	LateWindows atomic.Int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts atomic.Int64
+	// Misses counts records for which nothing was found in a table.
+	Misses atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
 	TimersDiscarded atomic.Int64
 	// BytesRead is the input consumed by a source.
@@ -146,10 +152,12 @@ func (c *Counters) Add(m map[string]int64) {
 	m["out"] += c.Out.Load()
 	m["filtered"] += c.Filtered.Load()
 	m["late"] += c.Late.Load()
+	m["ahead"] += c.Ahead.Load()
 	m["late_windows"] += c.LateWindows.Load()
 	m["timers_discarded"] += c.TimersDiscarded.Load()
 	m["duplicates"] += c.Duplicates.Load()
 	m["conflicts"] += c.Conflicts.Load()
+	m["misses"] += c.Misses.Load()
 }
 
 // Restore sets the counters that are part of a checkpoint.
@@ -158,10 +166,12 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Out.Store(m["out"])
 	c.Filtered.Store(m["filtered"])
 	c.Late.Store(m["late"])
+	c.Ahead.Store(m["ahead"])
 	c.LateWindows.Store(m["late_windows"])
 	c.TimersDiscarded.Store(m["timers_discarded"])
 	c.Duplicates.Store(m["duplicates"])
 	c.Conflicts.Store(m["conflicts"])
+	c.Misses.Store(m["misses"])
 }
 
 // Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.
@@ -179,6 +189,12 @@ type Spec struct {
 	Commit func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error)
 	// Guarantee is what a sink promises; 0 for others.
 	Guarantee connect.Guarantee
+	// Sides are the side outputs that the job has declared.
+	Sides []SideOutput
+	// Clocked says that a source takes event times from the clock, so that records read again get others.
+	Clocked bool
+	// LeavesOut says that the operator has the output AheadSide.
+	LeavesOut bool
 	// Check finds mistakes in options, before anything runs; may be nil.
 	Check func() error
 }
