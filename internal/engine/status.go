@@ -52,6 +52,7 @@ func (a *attempt) status() Status {
 func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.In += c.In.Load()
 	to.Out += c.Out.Load()
+	to.PreAggregated += c.PreAggregated.Load()
 	to.Late += c.Late.Load()
 	to.Ahead += c.Ahead.Load()
 	to.Filtered += c.Filtered.Load()

@@ -135,6 +135,8 @@ type Counters struct {
 	Filtered atomic.Int64
 	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
+	// PreAggregated counts the records taken, since the attempt began, that had been aggregated before the exchange.
+	PreAggregated atomic.Int64
 	// Ahead counts records left out because their event time is too far ahead of the clock.
 	Ahead atomic.Int64
 	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
@@ -203,6 +205,9 @@ type Spec struct {
 	NewSource func() Source
 	// Partition makes, for an input port, the sender that spreads records over the targets by key.
 	Partition func(port int, groups int, targets []Sender) Receiver
+	// Combine, if set, makes the sender of a keyed input in the place of Partition: one that may aggregate records before it sends
+	// them. Old is what the operator's subtasks put into the restored checkpoint.
+	Combine func(groups int, old [][]byte, targets []Sender) Receiver
 	// Commit opens the committer of a sink; nil for others.
 	Commit func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error)
 	// Guarantee is what a sink promises; 0 for others.

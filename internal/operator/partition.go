@@ -118,6 +118,22 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	return nil
 }
 
+// put copies a record to the batch of its target, as Process does, which has it written out for speed.
+func (p *Partition[K, T]) put(r *T, time int64, hash uint64) error {
+	t := &p.targets[p.owner[keyed.Group(hash, p.groups)]]
+	n := t.n
+	if t.wm != p.wm {
+		t.cur.Advance(n, p.wm)
+		t.wm = p.wm
+	}
+	t.records[n], t.times[n], t.hashes[n] = *r, time, hash
+	t.n = n + 1
+	if t.n == len(t.records) {
+		return p.send(t)
+	}
+	return nil
+}
+
 func (p *Partition[K, T]) send(t *target[T]) error {
 	full := t.cur
 	full.Records, full.Times, full.Hashes = t.records[:t.n], t.times[:t.n], t.hashes[:t.n]
