@@ -85,6 +85,11 @@ type windows struct {
 	Size, Slide, Offset, Gap, Lateness int64
 	// Each makes the gap of sessions that of each record, a multiple of Gap.
 	Each bool
+	// Step makes windows cumulative.
+	Step int64
+	// Unit makes windows those of a calendar in Zone.
+	Unit window.Unit
+	Zone string
 }
 
 // gap is that of a record in sessions whose records have gaps of their own.
@@ -97,6 +102,10 @@ func (w windows) assigner() window.Assigner {
 		return window.SessionBy(func(r rec) time.Duration { return d(w.gap(r)) })
 	case w.Gap > 0:
 		return window.Session(d(w.Gap))
+	case w.Unit > 0:
+		return window.Calendar(w.Unit, zone(w.Zone))
+	case w.Step > 0:
+		return window.Cumulative(d(w.Size), d(w.Step)).Offset(d(w.Offset))
 	case w.Size == w.Slide:
 		return window.Tumbling(d(w.Size)).Offset(d(w.Offset))
 	}
@@ -392,10 +401,7 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 		out.late += int64(len(late))
 		return next
 	}
-	w := model.Windows[K, rec, string]{
-		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap, Lateness: s.Win.Lateness,
-		Key: k.model, Compare: k.compare, Result: result(s.Agg),
-	}
+	w := modelWindows(s.Win, model.Windows[K, rec, string]{Key: k.model, Compare: k.compare, Result: result(s.Agg)})
 	if s.Win.Each {
 		w.GapOf = s.Win.gap
 	}
