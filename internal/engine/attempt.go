@@ -50,7 +50,9 @@ type attempt struct {
 	lister     *lister
 	reported   time.Time
 	bytesTotal int64
-	inBefore   int64
+	// origins says of each node whether it has to tell where its records come from.
+	origins  []bool
+	inBefore int64
 }
 
 // restored returns the epoch that this attempt began with; 0 at a first start.
@@ -248,6 +250,7 @@ func (a *attempt) start(ctx context.Context) error {
 		return err
 	}
 	a.spread()
+	a.origins = a.cfg.Graph.Origins()
 	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
 	if err != nil {
 		return err

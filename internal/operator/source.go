@@ -87,6 +87,7 @@ type sourceOp[T any] struct {
 type split[T any] struct {
 	connect.Split
 	index  int
+	name   *element.SplitName // for origins
 	reader connect.Reader[T]
 	// dictates is the reader, if it knows the watermark.
 	dictates connect.Watermarks
@@ -412,6 +413,9 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 	case s.time.Extract != nil:
 		s.observe(sp, b)
 	}
+	if s.c.Origins {
+		s.origins(sp, b)
+	}
 	sp.records += int64(n)
 	c := s.c.Counters
 	c.In.Add(int64(n))
@@ -421,6 +425,17 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		return false, err
 	}
 	return true, s.sayIdle()
+}
+
+// origins notes where the records of a batch come from.
+func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T]) {
+	if sp.name == nil {
+		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
+	}
+	b.Origins = b.Origins[:0]
+	for i := range b.Records {
+		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: sp.records + int64(i), Place: sp.reader.Where(i)})
+	}
 }
 
 // sayIdle says it when all splits are idle because their readers say so. Nothing says it of the others.
