@@ -98,6 +98,8 @@ type Context struct {
 	Counters       *Counters
 	// Info is what a sink's writer is told about itself.
 	Info connect.SinkInfo
+	// Origins says that a source has to tell where its records come from.
+	Origins bool
 	// Outputs returns where the records of a named output go ("" is the main one). It is never nil.
 	Outputs func(side string) Receiver
 	// Old is the state that the operator's subtasks put into the restored checkpoint; nil at a first start.
@@ -291,6 +293,15 @@ func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *E
 // Emit adds a record. It is passed on when the batch is full.
 func (e *Emitter[U]) Emit(v *U, t int64) error {
 	*e.Next(t) = *v
+	return e.Done()
+}
+
+// EmitFrom is Emit for a record that comes from o, nil if that is not known. All records between two flushes come with an origin, or none.
+func (e *Emitter[U]) EmitFrom(v *U, t int64, o *element.Origin) error {
+	*e.Next(t) = *v
+	if o != nil {
+		e.cur.Origins = append(e.cur.Origins, *o)
+	}
 	return e.Done()
 }
 
