@@ -287,10 +287,12 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 	return best, nil
 }
 
-// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit.
+// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit. One that is idle is
+// asked all the same: what it may have meanwhile is not to become late because it was not looked at, and with its first record it is held
+// back like others, and holds the watermark.
 func (s *sourceOp[T]) furthestBehind(limit int64) (best *split[T]) {
 	for _, sp := range s.splits {
-		if !s.readable(sp) || sp.asked || sp.wm > limit {
+		if !s.readable(sp) || sp.asked || sp.wm > limit && s.combiner.Status(sp.index) != progress.Idle {
 			continue
 		}
 		if best == nil || sp.wm < best.wm {
