@@ -366,4 +366,5 @@ func (w *windowOp[K, T, A, R]) Close() error { return nil }
 var (
 	errBadClock    = errors.New("operator clock in the checkpoint is not readable")
 	errBadRevision = errors.New("revision in the checkpoint is not readable")
+	errShort64     = errors.New("number in the checkpoint is shorter than 8 bytes")
 )
