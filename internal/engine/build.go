@@ -119,6 +119,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
 		}
+		if limited, ok := o.op.(operator.Limited); ok {
+			t.limited = append(t.limited, limited)
+		}
 		a.restoreInto(o, sub, lo, hi)
 		t.ops = append(t.ops, o)
 	}

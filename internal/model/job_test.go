@@ -92,6 +92,11 @@ type windows struct {
 	Size, Slide, Offset, Gap, Lateness int64
 	// Each makes the gap of sessions that of each record, a multiple of Gap.
 	Each bool
+	// Step makes windows cumulative.
+	Step int64
+	// Unit makes windows those of a calendar in Zone.
+	Unit window.Unit
+	Zone string
 }
 
 // gap is that of a record in sessions whose records have gaps of their own.
@@ -104,6 +109,10 @@ func (w windows) assigner() window.Assigner {
 		return window.SessionBy(func(r rec) time.Duration { return d(w.gap(r)) })
 	case w.Gap > 0:
 		return window.Session(d(w.Gap))
+	case w.Unit > 0:
+		return window.Calendar(w.Unit, zone(w.Zone))
+	case w.Step > 0:
+		return window.Cumulative(d(w.Size), d(w.Step)).Offset(d(w.Offset))
 	case w.Size == w.Slide:
 		return window.Tumbling(d(w.Size)).Offset(d(w.Offset))
 	}
@@ -452,10 +461,7 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 func windowModel[K comparable, R any](
 	s stage, in []model.Item[rec], id string, out *wanted, k keys[K], result func([]rec) R,
 ) []model.Item[window.Pane[K, R]] {
-	w := model.Windows[K, rec, R]{
-		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap, Lateness: s.Win.Lateness,
-		Key: k.model, Compare: k.compare, Result: result,
-	}
+	w := modelWindows(s.Win, model.Windows[K, rec, R]{Key: k.model, Compare: k.compare, Result: result})
 	if s.Win.Each {
 		w.GapOf = s.Win.gap
 	}

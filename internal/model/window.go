@@ -9,9 +9,12 @@ import (
 	"github.com/millrace-stream/millrace/window"
 )
 
-// Windows says how a keyed stream is cut. A Gap makes sessions, of which Size, Slide and Offset say nothing.
+// Windows says how a keyed stream is cut. A Gap makes sessions, of which Size, Slide and Offset say nothing. A Step makes windows that begin
+// every Slide and grow by it up to Size.
 type Windows[K comparable, T, R any] struct {
-	Size, Slide, Offset, Gap int64
+	Size, Slide, Offset, Gap, Step int64
+	// Date, if set, returns the bounds of the only window of a time; Size, Slide and Offset say nothing then.
+	Date func(at int64) (start, end int64)
 	// Lateness is the allowed lateness in ns.
 	Lateness int64
 	Key      func(T) K
@@ -98,24 +101,41 @@ func add(a, b int64) int64 {
 	return a + b
 }
 
+// windows returns all windows that hold a time, by their ends.
+func (w Windows[K, T, R]) windows(at int64) (all []window.Span) {
+	if w.Date != nil {
+		start, end := w.Date(at)
+		return []window.Span{{Start: start, End: end}}
+	}
+	shortest, step := w.Size, w.Size
+	if w.Step > 0 {
+		shortest, step = w.Step, w.Step
+	}
+	first := floor(at-w.Size-w.Offset, w.Slide)*w.Slide + w.Offset
+	for start := first; start <= at; start += w.Slide {
+		for end := start + shortest; end <= start+w.Size; end += step {
+			if at < end {
+				all = append(all, window.Span{Start: start, End: end})
+			}
+		}
+	}
+	return all
+}
+
 // aligned puts a record into every window that holds its time.
 func (r *run[K, T, R]) aligned(x Item[T]) {
 	key, taken := r.Key(x.Value), false
 	var missed []window.Span
-	first := floor(x.Time-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset
-	for start := first; start <= x.Time; start += r.Slide {
-		end := start + r.Size
-		switch {
-		case end <= x.Time:
-		case r.past(end):
-			missed = append(missed, window.Span{Start: start, End: end})
-		default:
-			taken = true
-			h := r.find(key, start, end)
-			h.records = append(h.records, numbered[T]{r.came, x.Value})
-			if h.last() <= r.clock {
-				r.emit(h, window.Late)
-			}
+	for _, w := range r.windows(x.Time) {
+		if r.past(w.End) {
+			missed = append(missed, w)
+			continue
+		}
+		taken = true
+		h := r.find(key, w.Start, w.End)
+		h.records = append(h.records, numbered[T]{r.came, x.Value})
+		if h.last() <= r.clock {
+			r.emit(h, window.Late)
 		}
 	}
 	if !taken {
@@ -143,7 +163,7 @@ func floor(a, b int64) int64 {
 
 func (r *run[K, T, R]) find(key K, start, end int64) *held[K, T] {
 	for _, h := range r.open {
-		if h.key == key && h.start == start {
+		if h.key == key && h.start == start && h.end == end {
 			return h
 		}
 	}

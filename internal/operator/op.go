@@ -60,6 +60,15 @@ type Ticked interface {
 	Tick(now int64) error
 }
 
+// Limited is implemented by operators that cannot take any number of records at any time.
+type Limited interface {
+	// Room returns how many records the operator takes now without holding any back; 0 or less for none. A task reads no more than the least
+	// room of its operators, and takes nothing from its inputs while one has none, but for barriers that start there. It asks again
+	// after each Tick. A batch from another task comes whole, and operators in between may make several records of one: what is more
+	// than the room must be held.
+	Room() int
+}
+
 // Cut is what an operator contributes to a checkpoint.
 type Cut struct {
 	// State is small state that is kept in the manifest; it must be read back by Context.Old.
@@ -111,6 +120,8 @@ type Task interface {
 	// Await lets the goroutine of the task wait until done returns true, or until the processing time, in ns, has come. What the
 	// chain holds back is passed on before. It looks again after each Wake, and returns an error when the task must end.
 	Await(until int64, done func() bool) error
+	// RequestEpoch asks for an epoch now, or right after the one in flight.
+	RequestEpoch()
 }
 
 // Now returns the processing time in ns since 1970 UTC.
@@ -132,6 +143,12 @@ type Counters struct {
 	LateWindows atomic.Int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts atomic.Int64
+	// Dropped counts records left out because they came too fast.
+	Dropped atomic.Int64
+	// Retries counts requests made again after a failure, Fallbacks those whose result was made from an error.
+	Retries, Fallbacks atomic.Int64
+	// InFlight is the number of requests whose results have not been passed on.
+	InFlight atomic.Int64
 	// Misses counts records for which nothing was found in a table.
 	Misses atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
@@ -157,6 +174,9 @@ func (c *Counters) Add(m map[string]int64) {
 	m["timers_discarded"] += c.TimersDiscarded.Load()
 	m["duplicates"] += c.Duplicates.Load()
 	m["conflicts"] += c.Conflicts.Load()
+	m["dropped"] += c.Dropped.Load()
+	m["retries"] += c.Retries.Load()
+	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
 }
 
@@ -171,6 +191,9 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.TimersDiscarded.Store(m["timers_discarded"])
 	c.Duplicates.Store(m["duplicates"])
 	c.Conflicts.Store(m["conflicts"])
+	c.Dropped.Store(m["dropped"])
+	c.Retries.Store(m["retries"])
+	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
 }
 
