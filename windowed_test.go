@@ -90,16 +90,20 @@ type call struct {
 	Open int64
 }
 
-func (c call) time() time.Time          { return time.Unix(c.At, 0) }
-func (c call) line() string             { return c.Line }
-func (c call) open() time.Duration      { return time.Duration(c.Open) * time.Second }
-func (c call) text() string             { return fmt.Sprint(c.At) }
-func joined(calls []call) (text string) { return strings.Join(texts(calls), " ") }
-func texts(calls []call) (out []string) {
-	for _, c := range calls {
-		out = append(out, c.text())
+func (c call) time() time.Time     { return time.Unix(c.At, 0) }
+func (c call) line() string        { return c.Line }
+func (c call) open() time.Duration { return time.Duration(c.Open) * time.Second }
+
+// times writes when calls were.
+func times(calls []call) string {
+	var b strings.Builder
+	for i, c := range calls {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		fmt.Fprint(&b, c.At)
 	}
-	return out
+	return b.String()
 }
 
 // TestEachRecordKeepsItsSessionOpenAsLongAsItSays: the gap may come from an earlier record than the last, a record may join from before, and
@@ -119,7 +123,7 @@ func TestEachRecordKeepsItsSessionOpenAsLongAsItSays(t *testing.T) {
 		Window(window.SessionBy(call.open)).
 		Apply("per-line", func(p millrace.Pane[string, []call], emit func(string)) error {
 			emit(shown(millrace.Pane[string, string]{
-				Key: p.Key, Start: p.Start, End: p.End, Value: joined(p.Value), Revision: p.Revision, Kind: p.Kind, Gap: p.Gap,
+				Key: p.Key, Start: p.Start, End: p.End, Value: times(p.Value), Revision: p.Revision, Kind: p.Kind, Gap: p.Gap,
 			}))
 			return nil
 		}).

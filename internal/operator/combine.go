@@ -60,7 +60,8 @@ type Combiner[K comparable, T, A, R any] struct {
 	// off ends it for good.
 	off bool
 
-	cur, other combineSlice
+	// cur and other are the slices of the last records; disorder makes records go to and fro between two.
+	cur, other *combineSlice
 
 	// seen, folded, sent and bytes are what has come of the records since the last judgement.
 	seen, folded, sent, bytes int
@@ -107,6 +108,7 @@ func NewCombiner[K comparable, T, A, R any](cfg CombineConfig[K, T, A, R], group
 	c := &Combiner[K, T, A, R]{
 		Partition: NewPartition(cfg.Key, cfg.KeyCodec, cfg.Pool, groups, to), cfg: cfg,
 		out: make([]*element.Of[Partial[K, A]], len(to)), due: math.MaxInt64, next: firstPause,
+		cur: &combineSlice{}, other: &combineSlice{},
 	}
 	size := combineSlots
 	for size > combineFew && size*int(unsafe.Sizeof(combineSlot[K, A]{})) > combineBytes {
@@ -204,7 +206,7 @@ func (c *Combiner[K, T, A, R]) turnTo(t int64) {
 		return
 	}
 	s, first := c.cfg.Panes.Pane(t), c.cfg.Panes.First(t)
-	c.cur = combineSlice{start: s.Start, length: uint64(s.End - s.Start), fires: satAdd(first.End, -1), mix: codec.Mix(uint64(s.Start))}
+	*c.cur = combineSlice{start: s.Start, length: uint64(s.End - s.Start), fires: satAdd(first.End, -1), mix: codec.Mix(uint64(s.Start))}
 }
 
 // begin makes a slot without records an empty accumulator.
