@@ -1,14 +1,3 @@
-// Package window names the ways to cut event time into windows: of fixed length, overlapping, or as long as records keep
-// coming.
-//
-// An assigner is a plain value that says what is wanted; it is given to Window of a keyed stream:
-//
-//	perBase.Window(window.Sliding(time.Hour, time.Minute))
-//
-// A window is a half-open range of event time, [start, end). Tumbling and sliding windows are aligned to the start of
-// 1970 in UTC plus an offset, also for times before it. A window fires when the watermark reaches its last instant, end - 1 ns.
-//
-// The package is not for triggers or lateness: they belong to the operator that the windows are given to.
 package window
 
 import (
