@@ -56,6 +56,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
 )
@@ -78,9 +79,42 @@ type Aggregator[T, A, R any] struct {
 	Check func(record *T) error
 	// Verify, if not nil, is called before Result; on an error there is no result, and the error goes to the error policy.
 	Verify func(acc *A) error
+	// Exact says that the result is the same to the last digit however the records were divided among accumulators before a merge. It
+	// matters to accumulators with floating-point numbers only: see MergesExactly.
+	Exact bool
 	// Err is a mistake in the making of the aggregator: the job that uses it does not pass validation. The functions must
 	// not be called then.
 	Err error
+}
+
+// MergesExactly reports whether accumulators can be merged and the result is the same however the records were divided among them:
+// Exact says so, or the accumulator holds no floating-point numbers, whose sums depend on their order. Only such records are
+// aggregated before they are exchanged, unless the job asks for more.
+func (a *Aggregator[T, A, R]) MergesExactly() bool {
+	return a.Merge != nil && (a.Exact || !hasFloat(reflect.TypeFor[A](), nil))
+}
+
+// hasFloat reports whether values of a type hold floating-point numbers, or may.
+func hasFloat(t reflect.Type, seen []reflect.Type) bool {
+	if slices.Contains(seen, t) {
+		return false
+	}
+	seen = append(seen, t)
+	switch t.Kind() {
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128, reflect.Interface:
+		return true
+	case reflect.Array, reflect.Slice, reflect.Pointer:
+		return hasFloat(t.Elem(), seen)
+	case reflect.Map:
+		return hasFloat(t.Key(), seen) || hasFloat(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasFloat(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Integer is any integer type.
@@ -107,7 +141,7 @@ func Count[T any]() Aggregator[T, int64, int64] {
 func Then[T, A, R, S any](a Aggregator[T, A, R], f func(R) S) Aggregator[T, A, S] {
 	result := a.Result
 	return Aggregator[T, A, S]{
-		Init: a.Init, Add: a.Add, Merge: a.Merge, Check: a.Check, Verify: a.Verify,
+		Init: a.Init, Add: a.Add, Merge: a.Merge, Check: a.Check, Verify: a.Verify, Exact: a.Exact,
 		Result: func(acc *A) S { return f(result(acc)) },
 		Err:    errors.Join(a.Err, missing("Then", f == nil)),
 	}

@@ -52,7 +52,9 @@ type attempt struct {
 	alignments operator.Alignments
 	reported   time.Time
 	bytesTotal int64
-	inBefore   int64
+	// origins says of each node whether it has to tell where its records come from.
+	origins  []bool
+	inBefore int64
 }
 
 // restored returns the epoch that this attempt began with; 0 at a first start.
@@ -262,6 +264,7 @@ func (a *attempt) start(ctx context.Context) error {
 		return err
 	}
 	a.spread()
+	a.origins = a.cfg.Graph.Origins()
 	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
 	if err != nil {
 		return err
