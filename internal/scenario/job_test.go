@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/connect/memory"
+	"github.com/millrace-stream/millrace/state"
 	"github.com/millrace-stream/millrace/window"
 )
 
@@ -42,6 +43,8 @@ type builder struct {
 	// disorder and lateness are options of a later part.
 	disorder, lateness time.Duration
 	windows            window.Assigner
+	trigger            window.Trigger
+	discarding         bool
 	in                 millrace.Stream[rec]
 	windowed           millrace.Windowed[string, rec]
 	panes              millrace.Stream[millrace.Pane[string, string]]
@@ -53,8 +56,13 @@ func build(parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, 
 	job := millrace.NewJob("scenario")
 	timing := millrace.EventTime(rec.time)
 	for _, p := range parts {
-		if p[0] == "out-of-order" {
+		switch p[0] {
+		case "out-of-order":
 			timing = timing.OutOfOrderness(b.duration(p, 1))
+		case "max-ahead":
+			timing = timing.MaxAhead(b.duration(p, 1))
+		case "drop-ahead":
+			timing = timing.DropAhead()
 		}
 	}
 	b.in = job.From("in", in, timing)
@@ -92,12 +100,16 @@ func (b *builder) assigner(w []string) window.Assigner {
 		return window.Tumbling(b.duration(w, 1)).Offset(offset)
 	case "sliding":
 		return window.Sliding(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
+	case "session":
+		return window.Session(b.duration(w, 1))
 	case "cumulative":
 		return window.Cumulative(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
 	case "calendar":
 		return b.calendar(w)
-	case "session":
-		return window.Session(b.duration(w, 1))
+	case "count":
+		return b.countWindows(w)
+	case "global":
+		return window.Global()
 	case "session-of-n":
 		return window.SessionBy(func(r rec) time.Duration { return time.Duration(r.N) * time.Second })
 	}
@@ -105,29 +117,75 @@ func (b *builder) assigner(w []string) window.Assigner {
 	return window.Tumbling(1)
 }
 
-// calendar reads the unit and the zone of a calendar.
 func (b *builder) calendar(w []string) window.Assigner {
 	units := map[string]window.Unit{"day": window.Day, "week": window.Week, "month": window.Month, "quarter": window.Quarter, "year": window.Year}
-	if len(w) != 3 || units[w[1]] == 0 {
-		b.fail("a calendar is a unit and a zone, not %q", w[1:])
-		return window.Tumbling(1)
-	}
 	zone, err := time.LoadLocation(w[2])
-	if err != nil {
-		b.fail("%v", err)
+	if err != nil || units[w[1]] == 0 {
+		b.fail("%s: %v", strings.Join(w, " "), err)
 	}
 	return window.Calendar(units[w[1]], zone)
+}
+
+// number reads a number behind a word.
+func (b *builder) number(w []string, i int) int64 {
+	if i < len(w) {
+		if n, err := strconv.ParseInt(w[i], 10, 64); err == nil {
+			return n
+		}
+	}
+	b.fail("%s needs a number", strings.Join(w, " "))
+	return 1
+}
+
+// countWindows reads "count 3", perhaps with "every 2" or "partial".
+func (b *builder) countWindows(w []string) window.Assigner {
+	windows := window.Count(b.number(w, 1))
+	if i := slices.Index(w, "every"); i >= 0 {
+		windows = window.CountSliding(b.number(w, 1), b.number(w, i+1))
+	}
+	if slices.Contains(w, "partial") {
+		return windows.Partial()
+	}
+	return windows
+}
+
+// repeated reads a trigger that fires again and again.
+func (b *builder) repeated(w []string) window.Trigger {
+	switch w[0] {
+	case "every":
+		return window.Every(b.duration(w, 1))
+	case "every-count":
+		return window.EveryCount(b.number(w, 1))
+	case "every-event-time":
+		return window.EveryEventTime(b.duration(w, 1))
+	case "per-record":
+		return window.PerRecord()
+	case "per-watermark":
+		return window.PerWatermark()
+	}
+	b.fail("there is no trigger %q", w[0])
+	return window.PerRecord()
 }
 
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
-	case "out-of-order":
-	case "tumbling", "sliding", "cumulative", "calendar", "session", "session-of-n":
+	case "out-of-order", "max-ahead":
+	case "drop-ahead":
+		take(b.out, "ahead", b.in.Ahead(), rec.String)
+	case "tumbling", "sliding", "session", "session-of-n", "cumulative", "calendar", "count", "global":
 		b.windows = b.assigner(w)
+	case "early":
+		b.trigger = window.AtEnd().Early(b.repeated(w[1:]))
+	case "late":
+		b.trigger = window.AtEnd().Late(b.repeated(w[1:]))
+	case "trigger":
+		b.trigger = b.repeated(w[1:])
+	case "discarding":
+		b.discarding = true
 	case "lateness":
 		b.lateness = b.duration(w, 1)
-	case "list", "count", "sum", "max", "max-x", "top":
+	case "list", "number", "sum", "max", "max-x", "top":
 		b.aggregate(w)
 	case "again":
 		b.again(w)
@@ -136,7 +194,7 @@ func (b *builder) part(w []string) {
 			return fmt.Sprintf("%v missed %s", m.Record, spans(m.Windows))
 		})
 	case "process":
-		b.process()
+		b.process(w)
 	case "join":
 		b.join(w)
 	case "window-join":
@@ -205,10 +263,16 @@ func list(rs []rec) string {
 
 func (b *builder) aggregate(w []string) {
 	b.windowed = b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness)
+	if b.trigger != nil {
+		b.windowed = b.windowed.Trigger(b.trigger)
+	}
+	if b.discarding {
+		b.windowed = b.windowed.Discarding()
+	}
 	switch w[0] {
 	case "list":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Collect[rec](), list))
-	case "count":
+	case "number":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Count[rec](), text[int64]))
 	case "sum":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Sum(rec.n), text[int64]))
@@ -224,7 +288,9 @@ func (b *builder) aggregate(w []string) {
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.TopBy(n, rec.n), list))
 	}
 	take(b.out, "out", b.panes, paneText)
-	take(b.out, "late", b.windowed.Late(), rec.String)
+	if _, ok := b.windows.(window.CountWindows); !ok && b.windows != window.Assigner(window.Global()) {
+		take(b.out, "late", b.windowed.Late(), rec.String)
+	}
 }
 
 // again counts the panes of the windows before in windows of their own.
@@ -235,9 +301,13 @@ func (b *builder) again(w []string) {
 	take(b.out, "again-late", next.Late(), paneText)
 }
 
-// process makes a function whose records say what it does: "set x 5s", "delete x", "clear".
-func (b *builder) process() {
-	out := b.in.KeyBy(rec.key).Process("op", func(p *millrace.Proc[string, int64, string], r rec) error {
+// process makes a function whose records say what it does: "set x 5s", "delete x", "clear". Its state may expire: "process ttl 10s".
+func (b *builder) process(w []string) {
+	keyed := b.in.KeyBy(rec.key).SideOutputs()
+	if len(w) > 1 {
+		keyed = keyed.StateTTL(state.ExpireAfter(b.duration(w, 2)))
+	}
+	out := keyed.Process("op", func(p *millrace.Proc[string, int64, string], r rec) error {
 		*p.State() += r.N
 		w := append(strings.Fields(r.Do), "", "", "")
 		switch w[0] {
