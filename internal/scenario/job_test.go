@@ -41,6 +41,7 @@ type builder struct {
 	// disorder and lateness are options of a later part.
 	disorder, lateness time.Duration
 	windows            window.Assigner
+	firing             firing
 	in                 millrace.Stream[rec]
 	windowed           millrace.Windowed[string, rec]
 	panes              millrace.Stream[millrace.Pane[string, string]]
@@ -95,6 +96,12 @@ func (b *builder) assigner(w []string) window.Assigner {
 	case "session-of-n":
 		return window.SessionBy(func(r rec) time.Duration { return time.Duration(r.N) * time.Second })
 	}
+	if w[0] == "records" {
+		return b.records(w)
+	}
+	if w[0] == "global" {
+		return window.Global()
+	}
 	b.fail("there are no windows %q", w[0])
 	return window.Tumbling(1)
 }
@@ -103,7 +110,9 @@ func (b *builder) assigner(w []string) window.Assigner {
 func (b *builder) part(w []string) {
 	switch w[0] {
 	case "out-of-order":
-	case "tumbling", "sliding", "session", "session-of-n":
+	case "trigger", "early", "late", "discarding":
+		b.when(w)
+	case "tumbling", "sliding", "session", "session-of-n", "records", "global":
 		b.windows = b.assigner(w)
 	case "lateness":
 		b.lateness = b.duration(w, 1)
@@ -184,7 +193,7 @@ func list(rs []rec) string {
 }
 
 func (b *builder) aggregate(w []string) {
-	b.windowed = b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness)
+	b.windowed = b.fire(b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness))
 	switch w[0] {
 	case "list":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Collect[rec](), list))
