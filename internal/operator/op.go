@@ -137,7 +137,7 @@ type Counters struct {
 	Filtered atomic.Int64
 	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
-	// PreAggregated counts the records taken, since the attempt began, that had been aggregated before the exchange.
+	// PreAggregated counts the records taken that had been aggregated before the exchange.
 	PreAggregated atomic.Int64
 	// Ahead counts records left out because their event time is too far ahead of the clock.
 	Ahead atomic.Int64
@@ -180,6 +180,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
+	m["pre_aggregated"] += c.PreAggregated.Load()
 }
 
 // Restore sets the counters that are part of a checkpoint.
@@ -197,6 +198,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
+	c.PreAggregated.Store(m["pre_aggregated"])
 }
 
 // Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.
