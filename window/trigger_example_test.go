@@ -69,6 +69,16 @@ func ExampleAtEnd() {
 	// Berlin 12:00:00-12:01:00 123 #2 late
 }
 
+// What a trigger says can be asked, by tools that look at jobs.
+func ExampleAtEndTrigger_TriggerSpec() {
+	spec := window.AtEnd().Early(window.AnyOf(window.EveryCount(100), window.Every(time.Minute))).TriggerSpec()
+	fmt.Println(spec)
+	fmt.Println(spec.Uses(window.TriggerProcessingTime), spec.Uses(window.TriggerEventTime))
+	// Output:
+	// AtEnd().Early(AnyOf(EveryCount(100), Every(1m0s)))
+	// true false
+}
+
 // A result at the second sale, and the final one.
 func ExampleAtEndTrigger_Early() {
 	sums(sales().
