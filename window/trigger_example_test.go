@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/millrace-stream/millrace"
@@ -38,10 +39,10 @@ func sums(script millracetest.Scripted[sale], cut func(millrace.Keyed[string, sa
 	cut(job.From("sales", script, millrace.EventTime(sale.at).OutOfOrderness(time.Minute)).KeyBy(sale.shop)).
 		Aggregate("sum", agg.Sum(sale.cents)).To("out", out)
 	if err := millrace.Run(context.Background(), job, millrace.Config{Log: slog.New(slog.DiscardHandler)}); err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 	}
 	for _, p := range out.Records() {
-		fmt.Printf("%s %s-%s %d #%d %v\n", p.Key, p.Start.Format("15:04:05"), p.End.Format("15:04:05"), p.Value, p.Revision, p.Kind)
+		fmt.Fprintf(os.Stdout, "%s %s-%s %d #%d %v\n", p.Key, p.Start.Format("15:04:05"), p.End.Format("15:04:05"), p.Value, p.Revision, p.Kind)
 	}
 }
 
