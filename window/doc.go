@@ -40,5 +40,6 @@
 //
 // Each result says why it came (Pane.Kind: early, on time or late) and counts those of its key and window (Pane.Revision). A window is
 // accumulating: each result is of all its records, and replaces the one before. If it is discarding, each result is of the
-// records since the one before, and they add up. A trigger of one's own is a Custom.
+// records since the one before, and they add up. A trigger of one's own is a Custom. With a trigger each window has a history of its own, so
+// a record costs an update for each window that it is in.
 package window
