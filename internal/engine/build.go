@@ -17,6 +17,7 @@ import (
 
 // build makes the tasks of all chains and joins them by edges. Nothing runs yet.
 func (a *attempt) build(ctx context.Context, chains []graph.Chain) error {
+	a.alignments = operator.Alignments{}
 	perChain := make([][]*taskRun, len(chains))
 	for i, ch := range chains {
 		for sub := range ch.Parallelism {
@@ -102,6 +103,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if spec.NewSource != nil {
 			t.source = spec.NewSource()
 			o.op = t.source
+			t.source.Join(a.alignments, node.ID, t.Wake)
 			o.counters.Watermark.Store(element.NoTime)
 		} else {
 			o.op = spec.New()

@@ -49,9 +49,11 @@ const (
 	opWindow  = "window"
 	opProcess = "process"
 	opJoin    = "join"
-	opGroup   = "group" // a window join
-	opDedup   = "dedup"
-	opSort    = "sort"
+	// opTemporal joins a stream with itself as a table.
+	opTemporal = "temporal"
+	opGroup    = "group" // a window join
+	opDedup    = "dedup"
+	opSort     = "sort"
 )
 
 // stage is one operator of a random job, from records to records.
@@ -291,6 +293,8 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 	switch s.Op {
 	case opJoin:
 		return joinStage(s, keyed, in, id, out, k)
+	case opTemporal:
+		return temporalStage(keyed, id, out)
 	case opGroup:
 		return groupStage(s, keyed, in, id, out, k)
 	}

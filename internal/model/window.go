@@ -117,10 +117,10 @@ func (r *run[K, T, R]) aligned(x Item[T]) {
 }
 
 // miss notes which windows a record has missed, if any.
-func (r *run[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
+func (o *Output[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
 	if len(windows) > 0 {
 		m := window.Missed[K, T]{Key: key, Record: x.Value, Windows: window.SpansOf(windows...)}
-		r.Missed = append(r.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
+		o.Missed = append(o.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
 	}
 }
 

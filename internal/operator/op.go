@@ -126,6 +126,8 @@ type Counters struct {
 	Filtered atomic.Int64
 	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
+	// Ahead counts records left out because their event time is too far ahead of the clock.
+	Ahead atomic.Int64
 	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
 	LateWindows atomic.Int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
@@ -150,6 +152,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["out"] += c.Out.Load()
 	m["filtered"] += c.Filtered.Load()
 	m["late"] += c.Late.Load()
+	m["ahead"] += c.Ahead.Load()
 	m["late_windows"] += c.LateWindows.Load()
 	m["timers_discarded"] += c.TimersDiscarded.Load()
 	m["duplicates"] += c.Duplicates.Load()
@@ -163,6 +166,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Out.Store(m["out"])
 	c.Filtered.Store(m["filtered"])
 	c.Late.Store(m["late"])
+	c.Ahead.Store(m["ahead"])
 	c.LateWindows.Store(m["late_windows"])
 	c.TimersDiscarded.Store(m["timers_discarded"])
 	c.Duplicates.Store(m["duplicates"])
@@ -184,6 +188,10 @@ type Spec struct {
 	Guarantee connect.Guarantee
 	// Sides are the side outputs that the job has declared.
 	Sides []SideOutput
+	// Clocked says that a source takes event times from the clock, so that records read again get others.
+	Clocked bool
+	// LeavesOut says that the operator has the output AheadSide.
+	LeavesOut bool
 	// Check finds mistakes in options, before anything runs; may be nil.
 	Check func() error
 }
