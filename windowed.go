@@ -22,6 +22,7 @@ type Windowed[K comparable, T any] struct {
 	keyed    Keyed[K, T]
 	assigner window.Assigner
 	lateness time.Duration
+	pre      preAggregation
 	firing   firing
 	// single says that one subtask holds all windows.
 	single bool
@@ -81,20 +82,33 @@ func addWindows[K comparable, T, A, R any](
 	if !k.stream.timed && !w.endless() {
 		check(errors.New("windows need event time: give EventTime to the source"))
 	}
-	var newOp func() operator.Op
+	spec := &operator.Spec{Partition: k.partition()}
 	switch {
 	case w.assigner == nil:
 		check(errors.New("the window assigner is nil"))
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
 	case w.triggered():
-		newOp = triggered(w, a, own, n, check)
+		if w.pre == preAggregateAlways {
+			check(errors.New("PreAggregate(true): a trigger sees every record, so nothing can be aggregated before the exchange"))
+		}
+		spec.New = triggered(w, a, own, n, check)
 	case w.assigner.Spec().Kind == window.KindSession, w.assigner.Spec().Kind == window.KindSessionBy:
-		newOp = sessions(w, a, own, n, check)
+		if w.pre == preAggregateAlways {
+			check(errors.New("PreAggregate(true): sessions are not known before the exchange, so nothing can be aggregated there"))
+		}
+		spec.New = sessions(w, a, own, n, check)
 	default:
-		newOp = aligned(w, a, own, n, check)
+		spec.New = aligned(w, a, own, n, check)
+		panes, err := pane.New(w.assigner.Spec())
+		switch {
+		case own != nil && w.pre == preAggregateAlways:
+			check(errors.New("PreAggregate(true): Apply keeps all records, so nothing can be aggregated before the exchange"))
+		case own == nil && err == nil:
+			spec.Combine = combine(w, a, panes, n)
+		}
 	}
-	n.Op = &operator.Spec{New: newOp, Partition: k.partition()}
+	n.Op = spec
 	at := k.stream.job.add(2, n)
 	if *w.first < 0 {
 		*w.first = at

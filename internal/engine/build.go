@@ -120,6 +120,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
 		}
+		if limited, ok := o.op.(operator.Limited); ok {
+			t.limited = append(t.limited, limited)
+		}
 		a.restoreInto(o, sub, lo, hi)
 		t.ops = append(t.ops, o)
 	}
@@ -212,6 +215,17 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	return err
 }
 
+// oldState returns what the subtasks of a node put into the restored checkpoint.
+func (a *attempt) oldState(node int) [][]byte {
+	if a.manifest == nil {
+		return nil
+	}
+	if st := a.manifest.Operator(a.cfg.Graph.Nodes[node].ID); st != nil {
+		return st.Subtasks
+	}
+	return nil
+}
+
 // sender makes what passes the records of an output edge on.
 func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) operator.Receiver {
 	if e.Mode == graph.Forward || e.Mode == graph.Rebalance && len(edges) == 1 {
@@ -222,7 +236,12 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 		senders[i] = edge
 	}
 	spec := a.cfg.Graph.Nodes[e.To].Op.(*operator.Spec)
-	r := spec.Partition(e.Port, a.cfg.Groups, senders)
+	var r operator.Receiver
+	if spec.Combine != nil {
+		r = spec.Combine(a.cfg.Groups, a.oldState(e.To), senders)
+	} else {
+		r = spec.Partition(e.Port, a.cfg.Groups, senders)
+	}
 	if f, ok := r.(operator.Flusher); ok {
 		t.flush = append(t.flush, f)
 	}

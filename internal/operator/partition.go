@@ -126,6 +126,26 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	return nil
 }
 
+// put copies a record to the batch of its target, as Process does, which has it written out for speed. Where it comes from is not kept:
+// a window, for which this is, makes new records.
+func (p *Partition[K, T]) put(r *T, time int64, hash uint64) error {
+	t := &p.targets[p.owner[keyed.Group(hash, p.groups)]]
+	n := t.n
+	if t.wm != p.wm {
+		t.cur.Advance(n, p.wm)
+		t.wm = p.wm
+	}
+	t.records[n], t.times[n], t.hashes[n] = *r, time, hash
+	if p.origins {
+		t.cur.Origins = append(t.cur.Origins, element.Origin{})
+	}
+	t.n = n + 1
+	if t.n == len(t.records) {
+		return p.send(t)
+	}
+	return nil
+}
+
 // knowOrigins makes the open batches have origins: of the records that they hold, none is known.
 func (p *Partition[K, T]) knowOrigins() {
 	p.origins = true

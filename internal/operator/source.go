@@ -287,10 +287,12 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 	return best, nil
 }
 
-// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit.
+// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit. One that is idle is
+// asked all the same: what it may have meanwhile is not to become late because it was not looked at, and with its first record it is held
+// back like others, and holds the watermark.
 func (s *sourceOp[T]) furthestBehind(limit int64) (best *split[T]) {
 	for _, sp := range s.splits {
-		if !s.readable(sp) || sp.asked || sp.wm > limit {
+		if !s.readable(sp) || sp.asked || sp.wm > limit && s.combiner.Status(sp.index) != progress.Idle {
 			continue
 		}
 		if best == nil || sp.wm < best.wm {
@@ -359,9 +361,6 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 	s.last, s.lastRead = sp, n
 	s.look(sp)
 	c := s.c.Counters
-	if s.c.Origins {
-		s.origins(sp, b)
-	}
 	if bad, err := s.stamp(b); err != nil {
 		b.Free()
 		return false, recordAt(sp.reader, bad, err)
@@ -388,6 +387,9 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		b.Free()
 		return false, err
 	}
+	if s.c.Origins {
+		s.origins(sp, b, sp.records-int64(n))
+	}
 	s.publish()
 	if err := s.out.Process(b); err != nil {
 		return false, err
@@ -399,13 +401,17 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 }
 
 // origins notes where the records of a batch come from.
-func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T]) {
+func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T], first int64) {
 	if sp.name == nil {
 		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
 	}
 	b.Origins = b.Origins[:0]
 	for i := range b.Records {
-		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: sp.records + int64(i), Place: sp.reader.Where(i)})
+		at := i
+		if len(s.places) > 0 {
+			at = int(s.places[i])
+		}
+		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: first + int64(at), Place: sp.reader.Where(at)})
 	}
 }
 

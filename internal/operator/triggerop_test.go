@@ -74,7 +74,7 @@ func triggeredSum(t testing.TB, size int64, trigger window.Trigger, change func(
 	return NewTriggered(cfg), out, clock, c
 }
 
-func give(t testing.TB, op Op, pool *element.Pool[int64], records ...int64) {
+func giveTo(t testing.TB, op Op, pool *element.Pool[int64], records ...int64) {
 	t.Helper()
 	b := pool.Get()
 	for i := range records {
@@ -91,7 +91,7 @@ func TestResultOfATickLeavesTheOutputIdle(t *testing.T) {
 	if err := op.Open(c); err != nil {
 		t.Fatal(err)
 	}
-	give(t, op, element.NewPool[int64](8), 2, 4)
+	giveTo(t, op, element.NewPool[int64](8), 2, 4)
 	if err := op.Input(0).Idle(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestTriggerThatMakesNoProgressIsStopped(t *testing.T) {
 	if err := op.Open(c); err != nil {
 		t.Fatal(err)
 	}
-	give(t, op, element.NewPool[int64](8), 2)
+	giveTo(t, op, element.NewPool[int64](8), 2)
 	err := op.Input(0).Watermark(1 << 40)
 	if want := `Custom("busy") at 1970-01-01T00:00:00.001048579Z: the trigger sets its timer for the next instant again and again: set it for later`; err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
@@ -177,8 +177,8 @@ func TestTriggersDoNotAllocatePerRecord(t *testing.T) {
 		for i := range records {
 			records[i] = int64(i)
 		}
-		give(t, op, pool, records...)
-		if n := testing.AllocsPerRun(100, func() { give(t, op, pool, records...) }); n > 1 {
+		giveTo(t, op, pool, records...)
+		if n := testing.AllocsPerRun(100, func() { giveTo(t, op, pool, records...) }); n > 1 {
 			t.Errorf("%s: %v allocations for %d records", name, n, len(records))
 		}
 	}
@@ -204,7 +204,7 @@ func TestTriggersOfLargeJoinsRemember(t *testing.T) {
 	}
 	pool := element.NewPool[int64](64)
 	for range 141 { // two times seventy and one
-		give(t, op, pool, 2)
+		giveTo(t, op, pool, 2)
 	}
 	if want := []int64{140, 280}; !slices.Equal(out.sums, want) {
 		t.Errorf("got %v, want %v", out.sums, want)
@@ -228,7 +228,7 @@ func TestTriggersDiscardTimersAtTheEnd(t *testing.T) {
 	if err := op.Open(c); err != nil {
 		t.Fatal(err)
 	}
-	give(t, op, element.NewPool[int64](8), 2, 3, 14)
+	giveTo(t, op, element.NewPool[int64](8), 2, 3, 14)
 	if err := op.Input(0).Watermark(element.EndTime); err != nil {
 		t.Fatal(err)
 	}
