@@ -311,10 +311,13 @@ func TestF36VeryManyKeys(t *testing.T) {
 			}).To("out", out)
 		return job
 	}
-	cfg := millrace.Config{Parallelism: 2, Log: quiet(), Checkpoint: millrace.CheckpointConfig{Dir: state, EveryRecords: n/2 + 1, Interval: time.Hour}}
-	k := &killer{after: 90, hits: map[string]int{}} // somewhere among the epochs
-	if err := millrace.Run(withKiller(k), build(), cfg); err == nil {
-		t.Log("the run was over before the kill")
+	cfg := millrace.Config{Parallelism: 2, Log: quiet(), Checkpoint: millrace.CheckpointConfig{Dir: state, EveryRecords: n/10 + 1, Interval: time.Hour}}
+	k := &killer{after: 30, hits: map[string]int{}} // somewhere among the epochs
+	if err := millrace.Run(withKiller(k), build(), cfg); err == nil || k.killed == "" {
+		t.Fatalf("the run was not killed: %v", err)
+	}
+	if k.hits["commit.after"] == 0 {
+		t.Fatalf("no epoch was committed before the kill at %s: nothing is restored", k.killed)
 	}
 	cfg.Parallelism = 3
 	if err := millrace.Run(context.Background(), build(), cfg); err != nil {
