@@ -73,6 +73,8 @@ type Status struct {
 	In, Out int64
 	// Late counts records that came too late for all windows of an operator, or for a Dedup or SortByTime; LateWindows counts the windows that missed them.
 	Late, LateWindows int64
+	// Ahead counts records left out because their event time is too far ahead of the clock: see Timing.DropAhead.
+	Ahead int64
 	// Filtered counts records that filters left out.
 	Filtered int64
 	// Duplicates counts records that a Dedup left out, Conflicts those of them whose content was not that of the first.

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-stream/millrace/internal/element"
 )
 
-// askAgain is the time after which an operator that waits for an epoch asks for another: that one may have failed.
-const askAgain = time.Second
+// epochAgain is the time after which an operator that waits for an epoch asks for another: that one may have failed.
+const epochAgain = time.Second
 
 // InFlight lets the source wait while too many records have passed whose epoch is not decided.
 type InFlight struct {
@@ -71,14 +71,14 @@ func (f *InFlight) Room() int {
 	if f.since > 0 && !f.asked {
 		f.ask(f.c.Now())
 	} else if f.askDue == math.MaxInt64 {
-		f.askDue = satAdd(f.c.Now(), int64(askAgain))
+		f.askDue = satAdd(f.c.Now(), int64(epochAgain))
 	}
 	return 0
 }
 
 func (f *InFlight) ask(now int64) {
 	f.asked = true
-	f.askDue = satAdd(now, int64(askAgain))
+	f.askDue = satAdd(now, int64(epochAgain))
 	f.c.Task.RequestEpoch()
 }
 

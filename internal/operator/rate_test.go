@@ -235,7 +235,7 @@ func TestInFlightWaitsForDecidedEpochs(t *testing.T) {
 	feed(10)
 	room(0, 2)
 	freeze(3)
-	if due := op.NextTick(); due != clock.now+int64(askAgain) {
+	if due := op.NextTick(); due != clock.now+int64(epochAgain) {
 		t.Fatalf("it looks again at %d, in %d ns", due, due-clock.now)
 	}
 	clock.now = op.NextTick()
