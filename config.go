@@ -79,6 +79,10 @@ type Status struct {
 	Filtered int64
 	// Duplicates counts records that a Dedup left out, Conflicts those of them whose content was not that of the first.
 	Duplicates, Conflicts int64
+	// Dropped counts records that a RateLimit left out.
+	Dropped int64
+	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing in its table.
+	Misses int64
 	// BytesRead and BytesTotal are those of the splits, as far as their sizes are known.
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest of the sources; zero before the first. EventTime is the newest seen.

@@ -3,6 +3,7 @@ package window_test
 import (
 	"fmt"
 	"time"
+	_ "time/tzdata" // so that the example works without a time zone database on the machine
 
 	"github.com/millrace-stream/millrace/window"
 )
@@ -37,6 +38,47 @@ func ExampleSession() {
 	w := window.Session(30 * time.Minute)
 	fmt.Println(w, w.Check())
 	// Output: Session(30m0s) <nil>
+}
+
+// The day so far, every hour.
+func ExampleCumulative() {
+	w := window.Cumulative(24*time.Hour, time.Hour)
+	fmt.Println(w, w.Check())
+
+	fmt.Println(window.Cumulative(24*time.Hour, 7*time.Hour).Check())
+	// Output:
+	// Cumulative(24h0m0s, 1h0m0s) <nil>
+	// window: Cumulative(24h0m0s, 7h0m0s): max 24h0m0s is not a multiple of step 7h0m0s, so the longest window would not end with a step
+}
+
+// The trading day so far, which begins at six in the morning.
+func ExampleCumulativeWindows_Offset() {
+	w := window.Cumulative(24*time.Hour, time.Hour).Offset(6 * time.Hour)
+	fmt.Println(w, w.Check())
+	// Output: Cumulative(24h0m0s, 1h0m0s).Offset(6h0m0s) <nil>
+}
+
+// Days as they are in Berlin, of 23 hours in spring and of 25 in autumn.
+func ExampleCalendar() {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := window.Calendar(window.Day, berlin)
+	fmt.Println(w, w.Check())
+
+	fmt.Println(window.Calendar(window.Month, nil).Check())
+	// Output:
+	// Calendar(Day, Europe/Berlin) <nil>
+	// window: Calendar(Month, nil): the time zone is nil, take one from time.LoadLocation, or time.UTC
+}
+
+// Weeks that begin on Sunday.
+func ExampleCalendarWindows_FirstWeekday() {
+	w := window.Calendar(window.Week, time.UTC).FirstWeekday(time.Sunday)
+	fmt.Println(w, w.Check())
+	// Output: Calendar(Week, UTC).FirstWeekday(Sunday) <nil>
 }
 
 func ExampleSpan() {

@@ -1,14 +1,3 @@
-// Package window names the ways to cut event time into windows: of fixed length, overlapping, or as long as records keep
-// coming.
-//
-// An assigner is a plain value that says what is wanted; it is given to Window of a keyed stream:
-//
-//	perBase.Window(window.Sliding(time.Hour, time.Minute))
-//
-// A window is a half-open range of event time, [start, end). Tumbling and sliding windows are aligned to the start of
-// 1970 in UTC plus an offset, also for times before it. A window fires when the watermark reaches its last instant, end - 1 ns.
-//
-// The package is not for triggers or lateness: they belong to the operator that the windows are given to.
 package window
 
 import (
@@ -28,8 +17,16 @@ const (
 	KindSliding
 	// KindSession windows last until no record of the key has come for a gap of event time.
 	KindSession
+	// KindCumulative windows share a start and grow by a step, until they begin anew.
+	KindCumulative
+	// KindCalendar windows are days, weeks, months, quarters or years of a time zone.
+	KindCalendar
 	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
 	KindSessionBy
+	// KindCount windows hold a number of records of a key.
+	KindCount
+	// KindGlobal windows hold all records of a key.
+	KindGlobal
 )
 
 // String returns the kind in one word.
@@ -41,6 +38,14 @@ func (k Kind) String() string {
 		return "sliding"
 	case KindSession:
 		return "session"
+	case KindCumulative:
+		return "cumulative"
+	case KindCalendar:
+		return "calendar"
+	case KindCount:
+		return "count"
+	case KindGlobal:
+		return "global"
 	case KindSessionBy:
 		return "session by record"
 	}
@@ -51,14 +56,24 @@ func (k Kind) String() string {
 type Spec struct {
 	// Kind is the family.
 	Kind Kind
-	// Size is the length of a window. It is 0 for sessions.
+	// Size is the length of a window, of cumulative ones that of the longest. It is 0 for sessions and calendars.
 	Size time.Duration
-	// Slide is the distance of two starts: Size for tumbling windows, 0 for sessions.
+	// Slide is the distance of two starts: Size for tumbling and cumulative windows, 0 for sessions and calendars.
 	Slide time.Duration
+	// Step is by how much cumulative windows grow. It is 0 for the other kinds.
+	Step time.Duration
 	// Gap ends a session. It is 0 for the other kinds.
 	Gap time.Duration
 	// Offset moves all starts: they are the times k*Slide + Offset.
 	Offset time.Duration
+	// Unit, Zone and FirstWeekday are those of calendars, the last of weeks only.
+	Unit         Unit
+	Zone         *time.Location
+	FirstWeekday time.Weekday
+	// Records is the number of records in a count window, Every how many records lie between the starts of two. Partial says that
+	// those that are not full at the end of bounded input fire.
+	Records, Every int64
+	Partial        bool
 }
 
 // String returns the call that makes the spec, such as "Sliding(1h0m0s, 1m0s)".
@@ -71,6 +86,20 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Sliding(%v, %v)", s.Size, s.Slide)
 	case KindSession:
 		call = fmt.Sprintf("Session(%v)", s.Gap)
+	case KindCumulative:
+		call = fmt.Sprintf("Cumulative(%v, %v)", s.Size, s.Step)
+	case KindCalendar:
+		call = s.calendar()
+	case KindCount:
+		call = fmt.Sprintf("Count(%d)", s.Records)
+		if s.Every != s.Records {
+			call = fmt.Sprintf("CountSliding(%d, %d)", s.Records, s.Every)
+		}
+		if s.Partial {
+			call += ".Partial()"
+		}
+	case KindGlobal:
+		call = "Global()"
 	case KindSessionBy:
 		call = "SessionBy(gap)"
 	default:
@@ -123,12 +152,19 @@ func (s Spec) Check() error {
 		if s.Offset != 0 {
 			wrong("offset is %v, sessions begin with their first record and have none", s.Offset)
 		}
+	case KindCumulative:
+		s.checkCumulative(wrong)
+	case KindCalendar:
+		s.checkCalendar(wrong)
+	case KindCount:
+		s.checkCount(wrong)
+	case KindGlobal:
 	case KindSessionBy:
 		if s != (Spec{Kind: KindSessionBy}) {
 			wrong("sessions by record have no lengths")
 		}
 	default:
-		wrong("made by none of Tumbling, Sliding and Session")
+		wrong("made by none of the functions of this package")
 	}
 	if s.Slide > 0 && (s.Offset <= -s.Slide || s.Offset >= s.Slide) {
 		wrong("offset is %v, it must lie between -%v and %v, both excluded", s.Offset, s.Slide, s.Slide)

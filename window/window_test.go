@@ -20,6 +20,12 @@ func TestCheckAcceptsGoodAssigners(t *testing.T) {
 		window.Sliding(time.Hour, 7*time.Second),
 		window.Sliding(time.Hour, time.Minute).Offset(-59 * time.Second),
 		window.Session(1),
+		window.Cumulative(24*time.Hour, time.Hour),
+		window.Cumulative(time.Hour, time.Hour),
+		window.Cumulative(24*time.Hour, time.Hour).Offset(-23*time.Hour - 59*time.Minute),
+		window.Calendar(window.Day, time.UTC),
+		window.Calendar(window.Year, time.FixedZone("JST", 9*3600)),
+		window.Calendar(window.Week, time.UTC).FirstWeekday(time.Sunday),
 	} {
 		if err := a.Check(); err != nil {
 			t.Errorf("%v: %v", a, err)
@@ -45,6 +51,17 @@ func TestCheckNamesValueAndRule(t *testing.T) {
 		{window.Sliding(time.Hour, 7), []string{"3600000000000 panes", "1048576", "multiple of the slide"}},
 		{window.Session(0), []string{"Session(0s)", "gap is 0s", "greater than 0"}},
 		{window.TumblingWindows{}, []string{"made by none of"}},
+		{window.Cumulative(0, -1), []string{"Cumulative(0s, -1ns)", "max is 0s", "step is -1ns", "greater than 0"}},
+		{window.Cumulative(time.Hour, 7*time.Minute), []string{"Cumulative(1h0m0s, 7m0s)", "max 1h0m0s is not a multiple of step 7m0s"}},
+		{window.Cumulative(time.Minute, time.Hour), []string{"max 1m0s is not a multiple of step 1h0m0s"}},
+		{window.Cumulative(time.Hour, 1), []string{"3600000000000 steps", "1048576", "make the step longer"}},
+		{window.Cumulative(time.Hour, time.Minute).Offset(time.Hour), []string{"Offset(1h0m0s)", "between -1h0m0s and 1h0m0s"}},
+		{window.Calendar(0, time.UTC), []string{"Calendar(Unit(0), UTC)", "the unit is none of"}},
+		{window.Calendar(window.Day, nil), []string{"Calendar(Day, nil)", "the time zone is nil", "time.LoadLocation"}},
+		{window.Calendar(window.Day, time.Local), []string{"Calendar(Day, Local)", "that of the machine", "by its name"}},
+		{window.Calendar(window.Day, time.FixedZone("", 60)), []string{"the time zone has no name"}},
+		{window.Calendar(window.Month, time.UTC).FirstWeekday(time.Sunday), []string{"Calendar(Month, UTC).FirstWeekday(Sunday)", "only weeks"}},
+		{window.Calendar(window.Week, time.UTC).FirstWeekday(7), []string{"the first weekday is 7", "time.Sunday"}},
 	} {
 		err := tc.a.Check()
 		if err == nil {
@@ -65,6 +82,8 @@ func TestCheckOfSpecsReadFromElsewhere(t *testing.T) {
 		{Kind: 9, Size: 1, Slide: 1},
 		{Kind: window.KindTumbling, Size: 2, Slide: 1},
 		{Kind: window.KindSession, Gap: 1, Offset: 1},
+		{Kind: window.KindCumulative, Size: 2, Step: 1, Slide: 1},
+		{Kind: window.KindCalendar, Unit: window.Day, Zone: time.UTC, FirstWeekday: time.Monday, Offset: 1},
 	} {
 		if s.Check() == nil {
 			t.Errorf("%v (%d ns): no error", s, s.Size)
@@ -104,5 +123,19 @@ func TestSpan(t *testing.T) {
 	}
 	if s.Last() != 19 {
 		t.Errorf("Last = %d, want 19", s.Last())
+	}
+}
+
+func TestKindsAndUnitsHaveNames(t *testing.T) {
+	var got []string
+	for k := window.KindTumbling; k <= window.KindGlobal+1; k++ {
+		got = append(got, k.String())
+	}
+	for u := window.Day; u <= window.Year+1; u++ {
+		got = append(got, u.String())
+	}
+	want := "tumbling sliding session cumulative calendar session by record count global Kind(9) Day Week Month Quarter Year Unit(6)"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -111,12 +111,17 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		o.context = &operator.Context{
 			Context: ctx, Job: a.cfg.Job, ID: node.ID, Subtask: sub, Parallelism: ch.Parallelism,
 			Groups: a.cfg.Groups, Lo: lo, Hi: hi, Env: a.env, Log: a.cfg.Log, Counters: o.counters,
-			Info: a.sinkInfo(node.ID, sub, ch.Parallelism),
-			Load: func(string, snapshot.Visitor) error { return nil },
-			Task: t,
+			Info:       a.sinkInfo(node.ID, sub, ch.Parallelism),
+			Load:       func(string, snapshot.Visitor) error { return nil },
+			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
+			Task:       t,
+			Origins:    a.origins[n],
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
+		}
+		if limited, ok := o.op.(operator.Limited); ok {
+			t.limited = append(t.limited, limited)
 		}
 		a.restoreInto(o, sub, lo, hi)
 		t.ops = append(t.ops, o)
@@ -145,6 +150,9 @@ func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 		o.counters.Restore(st.Counters)
 	}
 	o.context.Load = func(state string, v snapshot.Visitor) error {
+		return a.store.Read(a.manifest, id, state, lo, hi, v)
+	}
+	o.context.LoadGroups = func(state string, lo, hi int, v snapshot.Visitor) error {
 		return a.store.Read(a.manifest, id, state, lo, hi, v)
 	}
 }
@@ -207,9 +215,20 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	return err
 }
 
+// oldState returns what the subtasks of a node put into the restored checkpoint.
+func (a *attempt) oldState(node int) [][]byte {
+	if a.manifest == nil {
+		return nil
+	}
+	if st := a.manifest.Operator(a.cfg.Graph.Nodes[node].ID); st != nil {
+		return st.Subtasks
+	}
+	return nil
+}
+
 // sender makes what passes the records of an output edge on.
 func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) operator.Receiver {
-	if e.Mode == graph.Forward {
+	if e.Mode == graph.Forward || e.Mode == graph.Rebalance && len(edges) == 1 {
 		return operator.Forward{To: edges[0]}
 	}
 	senders := make([]operator.Sender, len(edges))
@@ -217,7 +236,12 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 		senders[i] = edge
 	}
 	spec := a.cfg.Graph.Nodes[e.To].Op.(*operator.Spec)
-	r := spec.Partition(e.Port, a.cfg.Groups, senders)
+	var r operator.Receiver
+	if spec.Combine != nil {
+		r = spec.Combine(a.cfg.Groups, a.oldState(e.To), senders)
+	} else {
+		r = spec.Partition(e.Port, a.cfg.Groups, senders)
+	}
 	if f, ok := r.(operator.Flusher); ok {
 		t.flush = append(t.flush, f)
 	}

@@ -16,6 +16,11 @@ import (
 // checkpoint, so that a later run goes on without repeating anything, and returns the cause.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	e := env.From(ctx)
+	if e.Plan != nil {
+		if err := e.Plan(cfg.Graph); err != nil {
+			return Summary{}, err
+		}
+	}
 	store, err := openStore(e, cfg)
 	if err != nil {
 		return Summary{}, err

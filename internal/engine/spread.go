@@ -1,7 +1,7 @@
 package engine
 
 // spread sets the parallelism of each operator. Operators joined by edges that are not keyed are a region and have the same
-// number of subtasks, so that they form chains. A region behind a keyed exchange has that of the job. One that begins with
+// number of subtasks, so that they form chains; an input that is broadcast, or all of which goes to one subtask, joins none. A region behind a keyed exchange has that of the job. One that begins with
 // sources has no more than they have splits: a subtask without a split would only hold back the watermark until its
 // consumers hear that it has nothing to say, and which records are late by then would be a matter of luck.
 func (a *attempt) spread() {
@@ -19,7 +19,7 @@ func (a *attempt) spread() {
 	}
 	for i, n := range nodes {
 		for _, in := range n.Inputs {
-			if !in.Keyed {
+			if !in.Keyed && !in.Broadcast && !n.Single {
 				region[find(i)] = find(in.Node)
 			}
 		}
@@ -36,5 +36,8 @@ func (a *attempt) spread() {
 	}
 	for i, n := range nodes {
 		n.Parallelism = subtasks[find(i)]
+		if n.Single {
+			n.Parallelism = 1
+		}
 	}
 }

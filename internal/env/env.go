@@ -8,6 +8,7 @@ import (
 	"context"
 
 	"github.com/millrace-stream/millrace/internal/fsx"
+	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
@@ -20,6 +21,9 @@ type Env struct {
 	// Fault is called at every named fault point with its name; nil in production. It may return an error, which the
 	// point reports as its own failure, or never return.
 	Fault func(point string) error
+	// Plan, if set, is given the graph of a job that is about to run; its error ends the run. So a test takes an operator
+	// as the API made it, and drives it by itself.
+	Plan func(*graph.Graph) error
 }
 
 type key struct{}

@@ -32,6 +32,8 @@ type Input struct {
 	Port int
 	// Keyed inputs are exchanged by key.
 	Keyed bool
+	// Broadcast inputs go to all subtasks.
+	Broadcast bool
 	// Side names the side output of the producer that is read; empty for the main output.
 	Side string
 }
@@ -52,6 +54,10 @@ type Node struct {
 	Inputs []Input
 	// Parallelism is the number of subtasks; 0 means that of the job.
 	Parallelism int
+	// Single nodes have one subtask, whatever the parallelism of the job.
+	Single bool
+	// WantsOrigins says that the operator asks where its records come from.
+	WantsOrigins bool
 	// Stateful nodes have state in checkpoints.
 	Stateful bool
 	// Sides are the side outputs that must be read, since what goes there would be lost otherwise.
@@ -93,10 +99,11 @@ type Edge struct {
 	From, To int
 	// Input is the index in the Inputs of the consumer.
 	Input int
-	// Port, Keyed and Side are those of the Input.
-	Port  int
-	Keyed bool
-	Side  string
+	// Port, Keyed, Broadcast and Side are those of the Input.
+	Port      int
+	Keyed     bool
+	Broadcast bool
+	Side      string
 	// Mode is how records find their subtask. It is set by Plan.
 	Mode Mode
 }
@@ -106,7 +113,7 @@ func (g *Graph) Edges() []Edge {
 	var edges []Edge
 	for to, n := range g.Nodes {
 		for i, in := range n.Inputs {
-			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Side: in.Side})
+			edges = append(edges, Edge{From: in.Node, To: to, Input: i, Port: in.Port, Keyed: in.Keyed, Broadcast: in.Broadcast, Side: in.Side})
 		}
 	}
 	return edges

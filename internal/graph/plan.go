@@ -18,6 +18,8 @@ const (
 	Rebalance
 	// Keyed edges connect every subtask with every other; a record goes to the one that owns its key.
 	Keyed
+	// Broadcast edges connect every subtask with every other; each gets every record.
+	Broadcast
 )
 
 // String returns the mode in one word.
@@ -29,6 +31,8 @@ func (m Mode) String() string {
 		return "rebalance"
 	case Keyed:
 		return "keyed"
+	case Broadcast:
+		return "broadcast"
 	}
 	return fmt.Sprintf("Mode(%d)", uint8(m))
 }
@@ -49,7 +53,7 @@ type Chain struct {
 // Plan cuts a valid graph into chains for a job of the given parallelism. The chains are ordered so that producers come before
 // consumers, and are the same for the same graph.
 //
-// A node joins the chain of its producer when it reads nothing else, has the same parallelism, and the edge is not keyed. Keyed edges
+// A node joins the chain of its producer when it reads nothing else, has the same parallelism, and the edge is not keyed. Keyed edges, and broadcast ones,
 // between nodes of parallelism 1 do not cut: all keys are in the one task anyway.
 func Plan(g *Graph, parallelism int) ([]Chain, error) {
 	if parallelism < 1 {
@@ -85,16 +89,23 @@ type planner struct {
 }
 
 // subtasks returns the parallelism of a node.
-func (p *planner) subtasks(i int) int { return cmp.Or(p.g.Nodes[i].Parallelism, p.parallelism) }
+func (p *planner) subtasks(i int) int {
+	if p.g.Nodes[i].Single {
+		return 1
+	}
+	return cmp.Or(p.g.Nodes[i].Parallelism, p.parallelism)
+}
 
 // mode returns how records travel from one node to another.
-func (p *planner) mode(from, to int, keyed bool) Mode {
+func (p *planner) mode(from, to int, keyed, broadcast bool) Mode {
 	a, b := p.subtasks(from), p.subtasks(to)
 	switch {
 	case a == 1 && b == 1:
 		return Forward
 	case keyed:
 		return Keyed
+	case broadcast:
+		return Broadcast
 	case a == b:
 		return Forward
 	}
@@ -103,7 +114,7 @@ func (p *planner) mode(from, to int, keyed bool) Mode {
 
 // place adds node i to the chain of its producer or begins a new one. Its producers have been placed.
 func (p *planner) place(i int) {
-	if ins := p.g.Nodes[i].Inputs; len(ins) == 1 && p.mode(ins[0].Node, i, ins[0].Keyed) == Forward {
+	if ins := p.g.Nodes[i].Inputs; len(ins) == 1 && p.mode(ins[0].Node, i, ins[0].Keyed, ins[0].Broadcast) == Forward {
 		c := p.chainOf[ins[0].Node]
 		p.chains[c].Nodes = append(p.chains[c].Nodes, i)
 		p.chainOf[i] = c
@@ -120,7 +131,7 @@ func (p *planner) connect() {
 		if to.Nodes[0] != e.To {
 			continue // inside a chain
 		}
-		e.Mode = p.mode(e.From, e.To, e.Keyed)
+		e.Mode = p.mode(e.From, e.To, e.Keyed, e.Broadcast)
 		from.Outputs = append(from.Outputs, e)
 		to.Inputs = append(to.Inputs, e)
 	}

@@ -28,7 +28,7 @@ func (g *Graph) String() string {
 			if i > 0 {
 				sep = ", "
 			}
-			line.WriteString(sep + g.id(in.Node) + label(in.Side, in.Port, in.Keyed))
+			line.WriteString(sep + g.id(in.Node) + label(in.Side, in.Port, in.Keyed, in.Broadcast))
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
@@ -36,7 +36,7 @@ func (g *Graph) String() string {
 }
 
 // label says what is special about an edge, in brackets, or nothing.
-func label(side string, port int, keyed bool) string {
+func label(side string, port int, keyed, broadcast bool) string {
 	var parts []string
 	if side != "" {
 		parts = append(parts, "side "+side)
@@ -46,6 +46,9 @@ func label(side string, port int, keyed bool) string {
 	}
 	if keyed {
 		parts = append(parts, "keyed")
+	}
+	if broadcast {
+		parts = append(parts, "broadcast")
 	}
 	if len(parts) == 0 {
 		return ""
@@ -81,7 +84,7 @@ func Describe(g *Graph, chains []Chain) string {
 		}
 		b.WriteString("\n")
 		for _, e := range c.Outputs {
-			fmt.Fprintf(&b, "  %s => %s (%v)%s\n", g.id(e.From), g.id(e.To), e.Mode, label(e.Side, e.Port, false))
+			fmt.Fprintf(&b, "  %s => %s (%v)%s\n", g.id(e.From), g.id(e.To), e.Mode, label(e.Side, e.Port, false, false))
 		}
 	}
 	return b.String()
@@ -109,7 +112,7 @@ func (g *Graph) Dot(chains []Chain) string {
 	}
 	for _, e := range g.Edges() {
 		fmt.Fprintf(&b, "\tn%d -> n%d", e.From, e.To)
-		if l := label(e.Side, e.Port, e.Keyed); l != "" {
+		if l := label(e.Side, e.Port, e.Keyed, e.Broadcast); l != "" {
 			fmt.Fprintf(&b, " [label=%s]", quote(strings.Trim(l, " ()")))
 		}
 		b.WriteString(";\n")

@@ -96,6 +96,9 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 		p.rehead(g, p.heads[g].stamp)
 		free = vacancy(t.slots, hash)
 	}
+	if p.space.cfg.Filtered {
+		p.space.addToFilter(g, hash)
+	}
 	free.meta = hash&hashMask | p.heads[g].stamp
 	free.key = *k
 	if p.clone != nil {
@@ -106,14 +109,17 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 	return &free.value
 }
 
-// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
-func (p *Pane[K, V]) Far() bool {
+// Bytes returns about how much memory the entries take.
+func (p *Pane[K, V]) Bytes() int {
 	var z slot[K, V]
-	return p.count*int(unsafe.Sizeof(z)) > farBytes
+	return p.count * int(unsafe.Sizeof(z))
 }
 
-// farBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
-const farBytes = 512 << 10
+// Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
+func (p *Pane[K, V]) Far() bool { return p.Bytes() > FarBytes }
+
+// FarBytes is about the second-level cache of a core. Below it, touching costs more than it saves.
+const FarBytes = 512 << 10
 
 // Touch reads where the entry of a hash is likely to be, so that an Upsert soon after does not wait for the memory. What it returns
 // is of use only to keep the compiler from leaving out the read.
@@ -123,6 +129,20 @@ func (p *Pane[K, V]) Touch(hash uint64) uint64 {
 		return 0
 	}
 	return slotAt[K, V](h.base, h.mask, hash).meta
+}
+
+// TouchRuns is Touch for many hashes, and further: it also reads where the entry is when the slots before it are taken.
+func (p *Pane[K, V]) TouchRuns(hashes []uint64) uint64 {
+	const line = 64
+	var z slot[K, V]
+	further := max(1, line/uint64(unsafe.Sizeof(z)))
+	sum := uint64(0)
+	for _, hash := range hashes {
+		if h := &p.heads[p.index(hash)]; h.base != nil {
+			sum += slotAt[K, V](h.base, h.mask, hash).meta + slotAt[K, V](h.base, h.mask, hash+further).meta
+		}
+	}
+	return sum
 }
 
 // find returns the slot of a key, or nil.
@@ -152,6 +172,9 @@ func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
 	}
 	return &sl.value
 }
+
+// Own returns the key as the table keeps it, with memory of its own. The key must be there.
+func (p *Pane[K, V]) Own(k *K, hash uint64) K { return p.find(p.index(hash), k, hash).key }
 
 // Update returns the value of a key and marks it changed, or returns nil when the key is absent.
 func (p *Pane[K, V]) Update(k *K, hash uint64) *V {

@@ -90,8 +90,7 @@ func (t *Timers[K]) Set(k *K, hash uint64, name string, at int64) {
 		return
 	}
 	// The key of the slot, unlike the caller's, has memory of its own.
-	own := p.find(p.index(h), &tk, h).key
-	e := timer[K]{timerKey: own, timerAt: *v, hash: hash}
+	e := timer[K]{timerKey: p.Own(&tk, h), timerAt: *v, hash: hash}
 	if t.busy && at <= t.until {
 		t.late = append(t.late, e)
 	} else {

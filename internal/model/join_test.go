@@ -103,6 +103,27 @@ func joinStage[K comparable](
 	return next
 }
 
+// versionOf makes a record of a record and the version of its key at its time.
+func versionOf(l, v *rec) rec {
+	if v == nil {
+		return rec{At: l.At, V: l.V, K: l.K, Tag: fmt.Sprintf("<%s | none>", l.text())}
+	}
+	return rec{At: l.At, V: l.V + v.V, K: l.K, Tag: fmt.Sprintf("<%s | %s>", l.text(), v.text())}
+}
+
+func temporalStage[K comparable](left millrace.Keyed[K, rec], id string, out sinks) millrace.Stream[rec] {
+	j := left.TemporalJoin(left)
+	next := j.Lookup(id, func(l, v rec, ok bool) rec {
+		if !ok {
+			return versionOf(&l, nil)
+		}
+		return versionOf(&l, &v)
+	})
+	out.take(j.LateLeft(), "late-left-"+id)
+	out.take(j.LateTable(), "late-right-"+id)
+	return next
+}
+
 // joinModel joins streams of which nothing is late: between their records there is no watermark.
 func joinModel[K comparable](s stage, in []model.Item[rec], id string, out *wanted, k keys[K]) []model.Item[rec] {
 	var both []model.Item[model.Side[rec, rec]]
@@ -166,10 +187,9 @@ func groupModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 		both = append(both, model.Item[sided]{Value: sided{r, true}, Time: r.At})
 	}
 	both = append(both, model.Item[sided]{Time: model.End, Mark: true})
-	w := model.Windows[K, sided, []sided]{
-		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap,
+	w := modelWindows(s.Win, model.Windows[K, sided, []sided]{
 		Key: func(r sided) K { return k.model(r.rec) }, Compare: k.compare, Result: slices.Clone[[]sided],
-	}
+	})
 	out.sinks["late-left-"+id], out.sinks["late-right-"+id] = []string{}, []string{}
 	return model.FlatMap(w.Run(both).Panes, func(p window.Pane[K, []sided]) []rec {
 		var left, right []rec

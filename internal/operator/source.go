@@ -85,6 +85,7 @@ type sourceOp[T any] struct {
 type split[T any] struct {
 	connect.Split
 	index  int
+	name   *element.SplitName // for origins
 	reader connect.Reader[T]
 	// dictates is the reader, if it knows the watermark.
 	dictates connect.Watermarks
@@ -383,6 +384,9 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		b.Free()
 		return false, err
 	}
+	if s.c.Origins {
+		s.origins(sp, b, sp.records-int64(n))
+	}
 	s.publish()
 	if err := s.out.Process(b); err != nil {
 		return false, err
@@ -391,6 +395,21 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		return false, err
 	}
 	return true, s.sayIdle()
+}
+
+// origins notes where the records of a batch come from.
+func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T], first int64) {
+	if sp.name == nil {
+		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
+	}
+	b.Origins = b.Origins[:0]
+	for i := range b.Records {
+		at := i
+		if len(s.places) > 0 {
+			at = int(s.places[i])
+		}
+		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: first + int64(at), Place: sp.reader.Where(at)})
+	}
 }
 
 // sayIdle says it when all splits are idle because their readers say so. Nothing says it of the others.

@@ -121,10 +121,14 @@ func (s *stamper[T]) guard(b *element.Of[T]) (bad int, err error) {
 			continue
 		}
 		b.Records[kept], b.Times[kept] = b.Records[i], t
+		if len(b.Origins) > 0 {
+			b.Origins[kept] = b.Origins[i]
+		}
 		s.places = append(s.places, int32(i))
 		kept++
 	}
 	b.Records, b.Times = b.Records[:kept], b.Times[:kept]
+	b.Origins = b.Origins[:min(kept, len(b.Origins))]
 	return 0, s.ahead.Flush()
 }
 

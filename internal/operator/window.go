@@ -2,8 +2,11 @@ package operator
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"sort"
+	"time"
 
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/codec"
@@ -13,7 +16,7 @@ import (
 	"github.com/millrace-stream/millrace/window"
 )
 
-// WindowConfig describes an aggregation over aligned windows, tumbling or sliding.
+// WindowConfig describes an aggregation over aligned windows: tumbling, sliding and cumulative ones, and those of a calendar.
 type WindowConfig[K comparable, T, A, R any] struct {
 	// Panes says where windows and the panes that they share begin and end.
 	Panes pane.Layout
@@ -34,7 +37,7 @@ type WindowConfig[K comparable, T, A, R any] struct {
 
 // windowOp aggregates records per key over aligned windows.
 //
-// State is kept per slice: the span of gcd(size, slide) that all windows take or leave as a whole. A record updates one
+// State is kept per slice: the span of time that all windows take or leave as a whole. A record updates one
 // accumulator, whatever the number of windows it is in; a window merges its slices when it fires. A tumbling window is
 // its own only slice.
 //
@@ -42,25 +45,28 @@ type WindowConfig[K comparable, T, A, R any] struct {
 //  1. A window has fired if and only if its end - 1 <= clock, and it held a record at that time or since.
 //  2. A slice exists while a window that contains it can still take records or fire: until the end of the last such
 //     window - 1 + lateness <= clock.
+//  3. What is merged is made of slices whose windows have begun to fire, and is never saved: see fold.
 type windowOp[K comparable, T, A, R any] struct {
 	WindowConfig[K, T, A, R]
-	size, slide, slice int64
 
-	c       *Context
-	clock   int64
-	space   *keyed.Space[K, A]
-	revs    *keyed.Space[K, int32] // revisions of late panes by window start; nil without lateness
-	scratch *keyed.Space[K, A]
-	emit    *Emitter[window.Pane[K, R]]
-	late    *lateOutput[K, T]
+	c     *Context
+	clock int64
+	space *keyed.Space[K, A]
+	revs  *keyed.Space[K, int32] // revisions of late panes by window end; nil without lateness
+	fold  fold[K, A]
+	emit  *Emitter[window.Pane[K, R]]
+	late  *lateOutput[K, T]
 
 	slices []*slice[K, A] // open ones, by start
-	// current and other are the slices of the last records; disorder makes records go to and fro between two.
-	current, other *slice[K, A]
+	near   near[K, A]
+	// past is a slice that was found to be gone.
+	past window.Span
 	// wake is the first watermark that has work to do: something fires or expires.
-	wake int64
-	next lookups[K, A]
-	due  []int64
+	wake  int64
+	far   bool
+	next  lookups[K, A]
+	again []window.Span // the windows that a late record makes emit
+	held  []int64       // the starts of slices that have its key
 	// exact says that a record of an open slice may put something out, behind the watermark that stands before it.
 	exact bool
 }
@@ -68,23 +74,26 @@ type windowOp[K comparable, T, A, R any] struct {
 // slice is an open slice and the watermarks that matter to it.
 type slice[K comparable, A any] struct {
 	start int64
-	// fired is when the first window that contains the slice fires, expired when the last one takes no more records.
-	fired, expired int64
-	pane           *keyed.Pane[K, A]
+	width uint64
+	// number counts slices, as pane.Layout.Index does.
+	number int64
+	pane   *keyed.Pane[K, A]
+	// fired is when the first window that contains the slice fires, last when the last one does, expired when that takes no more
+	// records.
+	fired, last, expired int64
 }
+
+// holds reports whether t is in the slice.
+func (s *slice[K, A]) holds(t int64) bool { return uint64(t-s.start) < s.width }
 
 const (
 	windowState   = "window"
 	revisionState = "revision"
-	// scratchSpan is where the slices of a window are merged.
-	scratchSpan = 0
 )
 
 // NewWindow returns the operator.
 func NewWindow[K comparable, T, A, R any](cfg WindowConfig[K, T, A, R]) Op {
-	return &windowOp[K, T, A, R]{
-		WindowConfig: cfg, size: cfg.Panes.Size(), slide: cfg.Panes.Slide(), slice: cfg.Panes.PaneSize(),
-	}
+	return &windowOp[K, T, A, R]{WindowConfig: cfg}
 }
 
 func (w *windowOp[K, T, A, R]) Open(c *Context) error {
@@ -93,7 +102,7 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.late = newLateOutput(c, w.LatePool, w.MissedPool)
 	w.exact = w.Lateness > 0 || w.late.named()
 	w.space = newSpace[K, A](c, windowState, w.KeyCodec, w.Acc, w.AccLayout)
-	w.scratch = newSpace[K, A](c, "scratch", w.KeyCodec, w.Acc, w.AccLayout)
+	w.fold.open(w.Panes, w.AccLayout, w.Agg.Init, w.Agg.Merge, newSpace[K, A](c, "merged", w.KeyCodec, w.Acc, w.AccLayout))
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
@@ -115,26 +124,35 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 		}
 	}
 	for _, start := range w.space.Spans() {
-		w.slices = append(w.slices, w.newSlice(start, w.space.Pane(start)))
+		span := w.Panes.Pane(start)
+		if span.Start != start {
+			return fmt.Errorf("the checkpoint holds a window from %s, which now begins at %s: the time zone data has changed; "+
+				"start with that of the run before", timeOf(start).Format(time.RFC3339Nano), timeOf(span.Start).Format(time.RFC3339Nano))
+		}
+		w.insert(len(w.slices), w.newSlice(span))
 	}
 	w.schedule()
 	return nil
 }
 
-func (w *windowOp[K, T, A, R]) newSlice(start int64, p *keyed.Pane[K, A]) *slice[K, A] {
-	first, last := w.firstWindow(start), w.lastWindow(start)
-	return &slice[K, A]{
-		start: start, pane: p,
-		fired:   satAdd(first, w.size-1),
-		expired: satAdd(satAdd(last, w.size-1), w.Lateness),
+// newSlice returns the slice of a span, without its accumulators.
+func (w *windowOp[K, T, A, R]) newSlice(span window.Span) slice[K, A] {
+	first, last := w.Panes.First(span.Start), w.Panes.Last(span.Start)
+	return slice[K, A]{
+		start: span.Start, width: uint64(span.End - span.Start), number: w.Panes.Index(span.Start),
+		fired: first.Last(), last: last.Last(), expired: satAdd(last.Last(), w.Lateness),
 	}
 }
 
-// lastWindow returns the start of the last window that contains the slice.
-func (w *windowOp[K, T, A, R]) lastWindow(slice int64) int64 { return w.Panes.Last(slice).Start }
-
-// firstWindow returns the start of the first window that contains the slice.
-func (w *windowOp[K, T, A, R]) firstWindow(slice int64) int64 { return w.Panes.First(slice).Start }
+// insert opens a slice; it is the i-th.
+func (w *windowOp[K, T, A, R]) insert(i int, s slice[K, A]) *slice[K, A] {
+	s.pane = w.space.Ensure(s.start)
+	if len(w.slices) == 0 {
+		w.near.reset(&s)
+	}
+	w.slices = slices.Insert(w.slices, i, &s)
+	return &s
+}
 
 func satAdd(a, b int64) int64 {
 	s := a + b
@@ -151,10 +169,15 @@ func (w *windowOp[K, T, A, R]) Input(int) Receiver { return w }
 
 // Process adds the records of a batch, with the clock moving where its steps say.
 func (w *windowOp[K, T, A, R]) Process(b element.Batch) error {
-	in := b.(*element.Of[T])
-	w.c.Counters.In.Add(int64(len(in.Records)))
-	err := w.add(in)
-	in.Free()
+	var err error
+	switch in := b.(type) {
+	case *element.Of[Partial[K, A]]:
+		err = w.mergePartials(in)
+	case *element.Of[T]:
+		w.c.Counters.In.Add(int64(len(in.Records)))
+		err = w.add(in)
+	}
+	b.Free()
 	if err != nil {
 		return err
 	}
@@ -214,100 +237,95 @@ func (w *windowOp[K, T, A, R]) tell() {
 
 // fire emits all windows that end between the clock and t, in the order of their ends and then of the encoded keys.
 func (w *windowOp[K, T, A, R]) fire(t int64) error {
-	// A window fires at t when clock < start + Size - 1 <= t.
-	lo, hi := satAdd(satAdd(w.clock, 1), -(w.size-1)), satAdd(t, -(w.size-1))
-	w.due = w.due[:0]
-	for _, s := range w.slices {
-		if s.pane.Len() == 0 {
-			continue
+	for clock := w.clock; ; {
+		win, ok := w.windowAfter(clock)
+		if !ok || win.Last() > t {
+			return nil
 		}
-		first, last := w.firstWindow(s.start), w.lastWindow(s.start)
-		if first < lo {
-			first = w.ceil(lo)
-		}
-		for ws := first; ws <= min(last, hi); ws += w.slide {
-			w.due = append(w.due, ws)
-		}
-	}
-	slices.Sort(w.due)
-	w.due = slices.Compact(w.due)
-	for _, ws := range w.due {
 		// Before the panes of a window stands the last watermark that does not reach them, also when the clock has jumped
 		// over several windows: those after the operator see the same, however many steps the clock took.
-		w.emit.Advance(satAdd(ws, w.size-2))
-		if err := w.fireWindow(ws); err != nil {
+		w.emit.Advance(satAdd(win.Last(), -1))
+		if err := w.fireWindow(win); err != nil {
 			return err
 		}
+		clock = win.Last()
+		// At the end of the range of times, several windows end at once.
+		for last := w.lastWindow(); win.End == math.MaxInt64 && earlier(win, last); {
+			win = w.Panes.Next(win)
+			if err := w.fireWindow(win); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
 }
 
-// ceil returns the first window start that is not below t.
-func (w *windowOp[K, T, A, R]) ceil(t int64) int64 {
-	f := w.lastWindow(t)
-	if f < t {
-		return satAdd(f, w.slide)
+// windowAfter returns the first window that fires after the clock and holds a record.
+func (w *windowOp[K, T, A, R]) windowAfter(clock int64) (window.Span, bool) {
+	// The first slice that is in a window after the clock is in the first of these: slices and windows have one order.
+	i := sort.Search(len(w.slices), func(i int) bool { return w.slices[i].last > clock })
+	if i == len(w.slices) {
+		return window.Span{}, false
 	}
-	return f
+	return w.Panes.FirstAfter(w.slices[i].start, clock), true
 }
 
-func (w *windowOp[K, T, A, R]) fireWindow(ws int64) error {
-	parts := w.within(ws)
-	from := parts[0].pane
-	if len(parts) > 1 {
-		from = w.merge(parts)
-		defer w.scratch.Drop(scratchSpan)
+// lastWindow returns the last window that holds a record.
+func (w *windowOp[K, T, A, R]) lastWindow() window.Span {
+	return w.Panes.Last(w.slices[len(w.slices)-1].start)
+}
+
+// earlier reports whether a window comes before another in the order of the layout.
+func earlier(a, b window.Span) bool { return a.End < b.End || a.Start < b.Start }
+
+func (w *windowOp[K, T, A, R]) fireWindow(win window.Span) error {
+	from := w.fold.pane(win, w.within(win))
+	if from == nil {
+		return nil
 	}
-	end := satAdd(ws, w.size)
-	start, until, at := timeOf(ws), timeOf(end), satAdd(ws, w.size-1)
+	start, end, at := win.StartTime(), win.EndTime(), win.Last()
 	return from.EachSorted(func(k *K, acc *A) error {
 		if w.Agg.Verify != nil {
 			if err := w.Agg.Verify(acc); err != nil {
-				return resultError(err, k, ws, end)
+				return resultError(err, k, win.Start, win.End)
 			}
 		}
 		p := w.emit.Next(at)
-		p.Key, p.Start, p.End, p.Value = *k, start, until, w.Agg.Result(acc)
+		p.Key, p.Start, p.End, p.Value = *k, start, end, w.Agg.Result(acc)
 		p.Revision, p.Kind, p.Gap, p.Replaces = 0, window.OnTime, 0, ""
 		return w.emit.Done()
 	})
 }
 
-// merge combines the slices of a window.
-func (w *windowOp[K, T, A, R]) merge(parts []*slice[K, A]) *keyed.Pane[K, A] {
-	dst := w.scratch.Ensure(scratchSpan)
-	for _, s := range parts {
-		s.pane.Each(func(k *K, v *A, h uint64) bool {
-			acc, fresh := dst.Upsert(k, h)
-			if fresh && w.Agg.Init != nil {
-				w.Agg.Init(acc)
-			}
-			w.Agg.Merge(acc, v)
-			return true
-		})
-	}
-	return dst
+// within returns the open slices of a window.
+func (w *windowOp[K, T, A, R]) within(win window.Span) []*slice[K, A] {
+	return between(w.slices, win.Start, win.End)
+}
+
+// between returns the slices, of those in order, that begin in [from, to).
+func between[K comparable, A any](s []*slice[K, A], from, to int64) []*slice[K, A] {
+	lo := sort.Search(len(s), func(i int) bool { return s[i].start >= from })
+	hi := lo + sort.Search(len(s)-lo, func(i int) bool { return s[lo+i].start >= to })
+	return s[lo:hi]
 }
 
 // expire drops the slices, and the revisions, that no record can reach any more.
 func (w *windowOp[K, T, A, R]) expire() {
-	kept := w.slices[:0]
-	for _, s := range w.slices {
-		if s.expired <= w.clock {
-			w.space.Drop(s.start)
-			w.current, w.other = nil, nil
-			continue
-		}
-		kept = append(kept, s)
+	gone := 0
+	for gone < len(w.slices) && w.slices[gone].expired <= w.clock {
+		w.space.Drop(w.slices[gone].start)
+		gone++
 	}
-	clear(w.slices[len(kept):])
-	w.slices = kept
+	if gone > 0 {
+		w.slices = slices.Delete(w.slices, 0, gone)
+		w.near.clear()
+	}
+	w.fold.forget(w.clock)
 	if w.revs == nil {
 		return
 	}
-	for _, ws := range w.revs.Spans() {
-		if satAdd(satAdd(ws, w.size-1), w.Lateness) <= w.clock {
-			w.revs.Drop(ws)
+	for _, end := range w.revs.Spans() {
+		if satAdd(end-1, w.Lateness) <= w.clock {
+			w.revs.Drop(end)
 		}
 	}
 }
@@ -315,20 +333,20 @@ func (w *windowOp[K, T, A, R]) expire() {
 // schedule sets wake from the open slices.
 func (w *windowOp[K, T, A, R]) schedule() {
 	w.wake = math.MaxInt64
-	lo := satAdd(satAdd(w.clock, 1), -(w.size - 1))
-	for _, s := range w.slices {
-		w.wake = min(w.wake, s.expired)
-		ws := w.firstWindow(s.start)
-		if ws < lo {
-			ws = w.ceil(lo)
-		}
-		if ws <= w.lastWindow(s.start) {
-			w.wake = min(w.wake, satAdd(ws, w.size-1))
-		}
+	if len(w.slices) > 0 {
+		w.wake = w.slices[0].expired
 	}
+	if win, ok := w.windowAfter(w.clock); ok {
+		w.wake = min(w.wake, win.Last())
+	}
+	bytes := 0
+	for i := len(w.slices) - 1; i >= 0 && w.slices[i].fired > w.clock; i-- {
+		bytes += w.slices[i].pane.Bytes()
+	}
+	w.far = bytes > keyed.FarBytes
 	if w.revs != nil {
-		for _, ws := range w.revs.Spans() {
-			w.wake = min(w.wake, satAdd(satAdd(ws, w.size-1), w.Lateness))
+		for _, end := range w.revs.Spans() {
+			w.wake = min(w.wake, satAdd(end-1, w.Lateness))
 		}
 	}
 }
@@ -353,4 +371,5 @@ func (w *windowOp[K, T, A, R]) Close() error { return nil }
 var (
 	errBadClock    = errors.New("operator clock in the checkpoint is not readable")
 	errBadRevision = errors.New("revision in the checkpoint is not readable")
+	errShort64     = errors.New("number in the checkpoint is shorter than 8 bytes")
 )

@@ -1,7 +1,10 @@
 package operator
 
 import (
+	"math"
+	"math/bits"
 	"slices"
+	"sort"
 
 	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/window"
@@ -51,7 +54,8 @@ func (w *windowOp[K, T, A, R]) add(in *element.Of[T]) error {
 // follow exactly the watermark before its record: so a late record is the last of its run, and where any record may emit, as with
 // allowed lateness, every step ends the run.
 func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nextStep int) {
-	next, cur, key, canon := &w.next, w.current, w.Key, w.KeyCodec.Canon
+	next, key, canon := &w.next, w.Key, w.KeyCodec.Canon
+	var cur *slice[K, A]
 	size := min(look, len(in.Records)-from)
 	records, times := in.Records[from:from+size], in.Times[from:from+size]
 	for n < size {
@@ -64,14 +68,9 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nex
 			step++
 			continue
 		}
-		if t := times[n]; cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
-			cur = w.other
-			if cur == nil || uint64(t-cur.start) >= uint64(w.slice) {
-				cur = w.find(t)
-			}
-			if cur != nil {
-				w.current, w.other = cur, w.current
-			}
+		t := times[n]
+		if cur = w.near.of(t); cur == nil || !cur.holds(t) {
+			cur = w.find(t)
 		}
 		next.slices[n] = cur
 		next.keys[n] = key(&records[n])
@@ -91,7 +90,7 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nex
 			next.hashes[i] = hash(&next.keys[i])
 		}
 	}
-	if cur != nil && cur.pane.Far() {
+	if cur != nil && (w.far || cur.pane.Far()) {
 		sum := uint64(0)
 		for i := range n {
 			sum += next.slices[i].pane.Touch(next.hashes[i])
@@ -135,27 +134,54 @@ func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 
 // find returns the open slice of time t, made if need be, or nil when every window of t is past.
 func (w *windowOp[K, T, A, R]) find(t int64) *slice[K, A] {
-	start := w.Panes.Pane(t).Start
-	i, ok := slices.BinarySearchFunc(w.slices, start, func(s *slice[K, A], at int64) int {
-		switch {
-		case s.start < at:
-			return -1
-		case s.start > at:
-			return 1
-		}
-		return 0
-	})
-	if ok {
-		return w.slices[i]
-	}
-	s := w.newSlice(start, nil)
-	if s.expired <= w.clock {
+	if w.past.Contains(t) {
 		return nil
 	}
-	s.pane = w.space.Ensure(start)
-	w.slices = slices.Insert(w.slices, i, s)
+	i := sort.Search(len(w.slices), func(i int) bool { return w.slices[i].start > t })
+	if i > 0 && w.slices[i-1].holds(t) {
+		w.near.put(t, w.slices[i-1])
+		return w.slices[i-1]
+	}
+	span := w.Panes.Pane(t)
+	s := w.newSlice(span)
+	if s.expired <= w.clock {
+		w.past = span
+		return nil
+	}
+	opened := w.insert(i, s)
+	w.near.put(t, opened)
 	w.schedule()
-	return s
+	return opened
+}
+
+// near finds the open slices of records that are close in time, without a search: disorder makes records go to and fro between some.
+// Slices of one width have places of their own; where others meet, the last one found stands.
+type near[K comparable, A any] struct {
+	origin int64
+	// inverse is 2^64 / width, so that a multiplication does for a division; rounding may miss a place, which costs a search.
+	inverse uint64
+	slices  [nearby]*slice[K, A]
+}
+
+// nearby is the number of slices kept at hand, a power of two.
+const nearby = 64
+
+func (c *near[K, A]) place(t int64) uint64 {
+	n, _ := bits.Mul64(uint64(t-c.origin), c.inverse)
+	return n % nearby
+}
+
+// of returns the slice that t may be in, or nil.
+func (c *near[K, A]) of(t int64) *slice[K, A] { return c.slices[c.place(t)] }
+
+func (c *near[K, A]) put(t int64, s *slice[K, A]) { c.slices[c.place(t)] = s }
+
+func (c *near[K, A]) clear() { clear(c.slices[:]) }
+
+// reset begins anew with a slice.
+func (c *near[K, A]) reset(s *slice[K, A]) {
+	c.clear()
+	c.origin, c.inverse = s.start, math.MaxUint64/s.width
 }
 
 // tooLate counts a record that no window takes and gives it to the late output.
@@ -170,19 +196,17 @@ func (w *windowOp[K, T, A, R]) tooLate(in *element.Of[T], i int, k *K) error {
 // addAfterFiring adds a record to a slice of which some window has fired. Windows that still take records emit a new
 // pane; the others miss the record, which is counted.
 func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r *T, t int64) error {
-	last := w.lastWindow(s.start)
-	var again []int64
+	w.again = w.again[:0]
 	missed := w.late.spans[:0]
-	for ws := w.firstWindow(s.start); ws <= last; ws += w.slide {
-		end := satAdd(ws, w.size-1)
-		if end > w.clock {
+	for win, last := w.Panes.First(s.start), w.Panes.Last(s.start); win.Last() <= w.clock; win = w.Panes.Next(win) {
+		if satAdd(win.Last(), w.Lateness) <= w.clock {
+			missed = append(missed, win)
+		} else {
+			w.again = append(w.again, win)
+		}
+		if !earlier(win, last) {
 			break
 		}
-		if satAdd(end, w.Lateness) <= w.clock {
-			missed = append(missed, window.Span{Start: ws, End: satAdd(ws, w.size)})
-			continue
-		}
-		again = append(again, ws)
 	}
 	w.late.spans = missed
 	if len(missed) > 0 {
@@ -194,86 +218,59 @@ func (w *windowOp[K, T, A, R]) addAfterFiring(s *slice[K, A], k *K, h uint64, r 
 			return err
 		}
 	}
-	seen := make([]bool, len(again))
-	for i, ws := range again {
-		seen[i] = w.holds(ws, k, h)
-	}
+	w.findHeld(k, h)
 	acc, fresh := s.pane.Upsert(k, h)
 	if fresh && w.Agg.Init != nil {
 		w.Agg.Init(acc)
 	}
 	w.Agg.Add(acc, r)
-	for i, ws := range again {
-		if err := w.emitLate(ws, k, h, seen[i]); err != nil {
+	w.fold.update(w.slices, s, k, h)
+	for _, win := range w.again {
+		if err := w.emitLate(win, k, h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// holds reports whether the window has a record of the key.
-func (w *windowOp[K, T, A, R]) holds(ws int64, k *K, h uint64) bool {
-	for _, s := range w.within(ws) {
+// findHeld sets held to the slices of the windows that emit again which have records of the key.
+func (w *windowOp[K, T, A, R]) findHeld(k *K, h uint64) {
+	w.held = w.held[:0]
+	if len(w.again) == 0 {
+		return
+	}
+	for _, s := range between(w.slices, w.again[0].Start, w.again[len(w.again)-1].End) {
 		if s.pane.Get(k, h) != nil {
-			return true
+			w.held = append(w.held, s.start)
 		}
 	}
-	return false
 }
 
-// within returns the open slices of a window.
-func (w *windowOp[K, T, A, R]) within(ws int64) []*slice[K, A] {
-	end := satAdd(ws, w.size)
-	lo, hi := len(w.slices), len(w.slices)
-	for i, s := range w.slices {
-		if s.start >= ws && i < lo {
-			lo = i
-		}
-		if s.start >= end {
-			hi = i
-			break
-		}
-	}
-	return w.slices[min(lo, hi):hi]
+// hadKey reports whether a window had records of the key when held was set.
+func (w *windowOp[K, T, A, R]) hadKey(win window.Span) bool {
+	i, _ := slices.BinarySearch(w.held, win.Start)
+	return i < len(w.held) && w.held[i] < win.End
 }
 
 // emitLate emits the pane of one key again.
-func (w *windowOp[K, T, A, R]) emitLate(ws int64, k *K, h uint64, seen bool) error {
-	rev, fresh := w.revs.Ensure(ws).Upsert(k, h)
+func (w *windowOp[K, T, A, R]) emitLate(win window.Span, k *K, h uint64) error {
+	rev, fresh := w.revs.Ensure(win.End).Upsert(k, h)
 	switch {
 	case !fresh:
 		*rev++
-	case seen:
+	case w.hadKey(win):
 		*rev = 1 // revision 0 was emitted at the watermark
 	default:
 		*rev = 0
 	}
-	revision := *rev
-	parts := w.within(ws)
-	var acc A
-	if len(parts) == 1 {
-		return w.put(ws, k, parts[0].pane.Get(k, h), revision, window.Late)
-	}
-	if w.Agg.Init != nil {
-		w.Agg.Init(&acc)
-	}
-	for _, s := range parts {
-		if a := s.pane.Get(k, h); a != nil {
-			w.Agg.Merge(&acc, a)
-		}
-	}
-	return w.put(ws, k, &acc, revision, window.Late)
-}
-
-func (w *windowOp[K, T, A, R]) put(ws int64, k *K, acc *A, revision int32, kind window.Firing) error {
+	acc := w.fold.value(win, w.within(win), k, h)
 	if w.Agg.Verify != nil {
 		if err := w.Agg.Verify(acc); err != nil {
-			return resultError(err, k, ws, satAdd(ws, w.size))
+			return resultError(err, k, win.Start, win.End)
 		}
 	}
-	p := window.Pane[K, R]{
-		Key: *k, Start: timeOf(ws), End: timeOf(satAdd(ws, w.size)),
-		Value: w.Agg.Result(acc), Revision: revision, Kind: kind,
-	}
-	return w.emit.Emit(&p, satAdd(ws, w.size-1))
+	p := w.emit.Next(win.Last())
+	p.Key, p.Start, p.End, p.Value = *k, win.StartTime(), win.EndTime(), w.Agg.Result(acc)
+	p.Revision, p.Kind, p.Gap, p.Replaces = *rev, window.Late, 0, ""
+	return w.emit.Done()
 }

@@ -11,6 +11,8 @@
 //	                 [-----------)
 //	                         [-----------)
 //
+// Cumulative windows are cut by their step, windows of a calendar are one pane each.
+//
 // Times are int64 nanoseconds and may be negative. A bound that does not fit stands at the end of the range instead; as the
 // largest int64 is no event time (it is the watermark after the end), every event time is still inside its windows.
 //
@@ -24,76 +26,147 @@ import (
 	"github.com/millrace-stream/millrace/window"
 )
 
-// Layout is the alignment of tumbling or sliding windows, ready for use per record.
+// Layout says where windows and panes begin and end. It is read by all subtasks of an operator.
+//
+// The windows of a pane, and so of a time, have an order: by end and, where ends are cut off at the end of the range, by start. A window that
+// ends later than another holds no pane that is older than all of the other's. First, Last, Next and FirstAfter go by that order.
 type Layout struct {
 	size, slide, pane int64
 	// slideOff and paneOff are the offset of the windows, brought into [0, slide) and [0, pane).
 	slideOff, paneOff int64
+	// grows says that windows share a start and grow by a pane.
+	grows bool
+	// dates, if not nil, are the windows, and nothing above counts.
+	dates *calendar
 }
 
-// New returns the layout of tumbling or sliding windows. It fails when the spec has a mistake or is of another kind.
+// New returns the layout of windows. It fails when the spec has a mistake or is of sessions.
 func New(s window.Spec) (Layout, error) {
 	if err := s.Check(); err != nil {
 		return Layout{}, fmt.Errorf("pane: %w", err)
 	}
-	if s.Kind != window.KindTumbling && s.Kind != window.KindSliding {
+	l := Layout{size: int64(s.Size), slide: int64(s.Slide)}
+	switch s.Kind {
+	case window.KindTumbling, window.KindSliding:
+		l.pane = gcd(l.size, l.slide)
+	case window.KindCumulative:
+		l.pane, l.grows = int64(s.Step), true
+	case window.KindCalendar:
+		return Layout{dates: &calendar{unit: s.Unit, zone: s.Zone, first: s.FirstWeekday}}, nil
+	default:
 		return Layout{}, fmt.Errorf("pane: %v windows have no panes", s.Kind)
 	}
-	l := Layout{size: int64(s.Size), slide: int64(s.Slide)}
-	l.pane = gcd(l.size, l.slide)
 	// Window ends are aligned like starts modulo the pane, because the pane divides the size.
 	l.slideOff = mod(int64(s.Offset), l.slide)
 	l.paneOff = mod(int64(s.Offset), l.pane)
 	return l, nil
 }
 
-// Size returns the length of a window in ns.
+// Size returns the length of the longest window in ns. A calendar has none.
 func (l *Layout) Size() int64 { return l.size }
 
-// Slide returns the distance of two window starts in ns.
-func (l *Layout) Slide() int64 { return l.slide }
+// PanesPerWindow returns how many panes a window is made of at most.
+func (l *Layout) PanesPerWindow() int {
+	if l.dates != nil {
+		return 1
+	}
+	return int(l.size / l.pane)
+}
 
-// PaneSize returns the length of a pane in ns.
-func (l *Layout) PaneSize() int64 { return l.pane }
-
-// PanesPerWindow returns how many panes a window is made of.
-func (l *Layout) PanesPerWindow() int { return int(l.size / l.pane) }
+// Grows reports whether windows share a start and grow by a pane.
+func (l *Layout) Grows() bool { return l.grows }
 
 // Pane returns the pane that t falls into. Any time of a pane, its start included, gives the same pane.
 func (l *Layout) Pane(t int64) window.Span {
+	if l.dates != nil {
+		return l.dates.span(t)
+	}
 	back := since(t, l.pane, l.paneOff)
 	return window.Span{Start: subSat(t, back), End: addSat(t, l.pane-back)}
 }
 
-// First returns the earliest window that holds t.
+// Index returns the number of the pane that t falls into: those after each other have numbers after each other. A calendar does
+// not number its panes: it gives 0.
+func (l *Layout) Index(t int64) int64 {
+	if l.dates != nil {
+		return 0
+	}
+	n := t / l.pane
+	if t%l.pane < 0 {
+		n--
+	}
+	if mod(t, l.pane) < l.paneOff {
+		n--
+	}
+	return n
+}
+
+// First returns the first window that holds t.
 func (l *Layout) First(t int64) window.Span {
+	if l.dates != nil {
+		return l.dates.span(t)
+	}
 	back := since(t, l.slide, l.slideOff)
+	if l.grows {
+		return window.Span{Start: subSat(t, back), End: l.Pane(t).End}
+	}
 	back += (l.size - 1 - back) / l.slide * l.slide
 	return l.window(t, back)
 }
 
-// Last returns the latest window that holds t. When it is gone the pane of t is needed no more.
+// Last returns the last window that holds t. When it is gone the pane of t is needed no more.
 func (l *Layout) Last(t int64) window.Span {
+	if l.dates != nil {
+		return l.dates.span(t)
+	}
 	return l.window(t, since(t, l.slide, l.slideOff))
 }
 
-// AppendWindows appends to dst all windows that hold t, earliest first. They are the same for all times of a pane.
-func (l *Layout) AppendWindows(dst []window.Span, t int64) []window.Span {
-	back := since(t, l.slide, l.slideOff)
-	for b := back + (l.size-1-back)/l.slide*l.slide; b >= back; b -= l.slide {
-		dst = append(dst, l.window(t, b))
+// Next returns the window after w among those of a pane. It must not be the last one of a pane.
+func (l *Layout) Next(w window.Span) window.Span {
+	if l.grows {
+		return window.Span{Start: w.Start, End: addSat(w.End, l.pane)}
 	}
-	return dst
+	return l.shift(w, l.slide)
 }
 
-// AppendPanes appends to dst the panes of the window w, earliest first.
-func (l *Layout) AppendPanes(dst []window.Span, w window.Span) []window.Span {
-	for t := w.Start; t < w.End; {
-		p := l.Pane(t)
-		dst = append(dst, p)
-		t = p.End
+// FirstAfter returns the first window that holds t and whose last instant is after the clock. The last one that holds t must be such.
+func (l *Layout) FirstAfter(t, clock int64) window.Span {
+	first := l.First(t)
+	if first.Last() > clock {
+		return first
 	}
-	return dst
+	step := l.slide
+	if l.grows {
+		step = l.pane
+	}
+	by := ((clock-first.Last())/step + 1) * step
+	if l.grows {
+		return window.Span{Start: first.Start, End: addSat(first.End, by)}
+	}
+	return l.shift(first, by)
+}
+
+// shift moves a sliding window, to one that has a time in common with it.
+func (l *Layout) shift(w window.Span, by int64) window.Span {
+	if w.Start > math.MinInt64 {
+		return window.Span{Start: addSat(w.Start, by), End: addSat(addSat(w.Start, by), l.size)}
+	}
+	// The start is cut off, and so the end is what counts.
+	end := addSat(w.End, by)
+	return window.Span{Start: subSat(end, l.size), End: end}
+}
+
+// AppendWindows appends to dst all windows that hold t, in their order. They are the same for all times of a pane.
+func (l *Layout) AppendWindows(dst []window.Span, t int64) []window.Span {
+	if l.dates != nil {
+		return append(dst, l.dates.span(t))
+	}
+	w, last := l.First(t), l.Last(t)
+	for ; w.End < last.End || w.Start < last.Start; w = l.Next(w) {
+		dst = append(dst, w)
+	}
+	return append(dst, last)
 }
 
 // window returns the window that started back ns before t.

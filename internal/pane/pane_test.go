@@ -27,6 +27,14 @@ func layout(t fataler, a window.Assigner) Layout {
 	return l
 }
 
+// panesOf returns the panes of a window.
+func panesOf(l *Layout, w window.Span) (out []window.Span) {
+	for t := w.Start; t < w.End; t = out[len(out)-1].End {
+		out = append(out, l.Pane(t))
+	}
+	return out
+}
+
 func TestWindowsOfATime(t *testing.T) {
 	const lo, hi = math.MinInt64, math.MaxInt64
 	for _, tc := range []struct {
@@ -49,6 +57,14 @@ func TestWindowsOfATime(t *testing.T) {
 		{"upper end of the range", window.Tumbling(10), hi - 1, [][2]int64{{hi - 7, hi}}},
 		{"sliding, lower end", window.Sliding(10, 5), lo + 1, [][2]int64{{lo, lo + 3}, {lo, lo + 8}}},
 		{"sliding, upper end", window.Sliding(10, 5), hi - 1, [][2]int64{{hi - 7, hi}, {hi - 2, hi}}},
+		{"cumulative", window.Cumulative(10, 5), 7, [][2]int64{{0, 10}}},
+		{"cumulative, the first step", window.Cumulative(9, 3), 2, [][2]int64{{0, 3}, {0, 6}, {0, 9}}},
+		{"cumulative, a bound belongs to the next", window.Cumulative(9, 3), 9, [][2]int64{{9, 12}, {9, 15}, {9, 18}}},
+		{"cumulative, negative", window.Cumulative(9, 3), -1, [][2]int64{{-9, 0}}},
+		{"cumulative, offset beyond a step", window.Cumulative(9, 3).Offset(4), 5, [][2]int64{{4, 7}, {4, 10}, {4, 13}}},
+		{"cumulative, negative offset", window.Cumulative(9, 3).Offset(-4), 4, [][2]int64{{-4, 5}}},
+		{"cumulative, lower end", window.Cumulative(10, 5), lo + 1, [][2]int64{{lo, lo + 3}, {lo, lo + 8}}},
+		{"cumulative, upper end", window.Cumulative(10, 5), hi - 1, [][2]int64{{hi - 7, hi}}},
 		{"largest size", window.Tumbling(hi), 5, [][2]int64{{0, hi}}},
 		{"largest size, negative", window.Tumbling(hi), -5, [][2]int64{{-hi, 0}}},
 		{"largest size and slide below", window.Sliding(hi-1, (hi-1)/2), 5, [][2]int64{{-(hi - 1) / 2, (hi - 1) / 2}, {0, hi - 1}}},
@@ -97,11 +113,19 @@ func TestSession(t *testing.T) {
 }
 
 // drawLayout draws small windows, so that a naive search over all starts is possible, or large ones.
-func drawLayout(t *rapid.T, maxSize int64) (window.SlidingWindows, Layout) {
+func drawLayout(t *rapid.T, maxSize int64) (window.Assigner, Layout) {
 	size := rapid.Int64Range(1, maxSize).Draw(t, "size")
-	slide := rapid.Int64Range(1, size).Draw(t, "slide")
-	off := rapid.Int64Range(-slide+1, slide-1).Draw(t, "offset")
-	w := window.Sliding(time.Duration(size), time.Duration(slide)).Offset(time.Duration(off))
+	var w window.Assigner
+	if rapid.Bool().Draw(t, "cumulative") {
+		step := size
+		size *= rapid.Int64Range(1, 8).Draw(t, "steps")
+		off := rapid.Int64Range(-size+1, size-1).Draw(t, "offset")
+		w = window.Cumulative(time.Duration(size), time.Duration(step)).Offset(time.Duration(off))
+	} else {
+		slide := rapid.Int64Range(1, size).Draw(t, "slide")
+		off := rapid.Int64Range(-slide+1, slide-1).Draw(t, "offset")
+		w = window.Sliding(time.Duration(size), time.Duration(slide)).Offset(time.Duration(off))
+	}
 	if w.Check() != nil {
 		t.Skip("too many panes")
 	}
@@ -114,14 +138,30 @@ func TestWindowsAgainstSearch(t *testing.T) {
 		at := rapid.Int64Range(-200, 200).Draw(t, "time")
 		s := w.Spec()
 		var want []window.Span
-		for start := at - 100; start <= at; start++ {
-			aligned := (start-int64(s.Offset))%int64(s.Slide) == 0
-			if aligned && at < start+int64(s.Size) {
-				want = append(want, window.Span{Start: start, End: start + int64(s.Size)})
+		for start := at - 600; start <= at; start++ {
+			if (start-int64(s.Offset))%int64(s.Slide) != 0 {
+				continue
+			}
+			step := int64(s.Size)
+			if s.Kind == window.KindCumulative {
+				step = int64(s.Step)
+			}
+			for end := start + step; end <= start+int64(s.Size); end += step {
+				if at < end {
+					want = append(want, window.Span{Start: start, End: end})
+				}
 			}
 		}
 		if got := l.AppendWindows(nil, at); !slices.Equal(got, want) {
 			t.Fatalf("windows of %d in %v = %v, want %v", at, w, ints(got), ints(want))
+		}
+		clock := rapid.Int64Range(at-700, want[len(want)-1].Last()-1).Draw(t, "clock")
+		after := want[slices.IndexFunc(want, func(x window.Span) bool { return x.Last() > clock })]
+		if got := l.FirstAfter(at, clock); got != after {
+			t.Fatalf("first window of %d in %v after %d = %v, want %v", at, w, clock, got, after)
+		}
+		if a, b := l.Pane(at), l.Pane(at-1); l.Index(at) != l.Index(a.Start) || l.Index(a.Start)-1 != l.Index(a.Start-1) || a == b && l.Index(at) != l.Index(at-1) {
+			t.Fatalf("%v: panes around %d have the numbers %d, %d", w, at, l.Index(a.Start), l.Index(a.Start-1))
 		}
 	})
 }
@@ -132,7 +172,7 @@ func TestPanesAreWholeInEveryWindow(t *testing.T) {
 		at := rapid.OneOf(rapid.Int64Range(-200, 200),
 			rapid.Int64Range(math.MinInt64+1, math.MinInt64+200), rapid.Int64Range(math.MaxInt64-200, math.MaxInt64-1)).Draw(t, "time")
 		p := l.Pane(at)
-		if !p.Contains(at) || p.End-p.Start > l.PaneSize() {
+		if !p.Contains(at) || p.End-p.Start > l.pane {
 			t.Fatalf("pane of %d in %v is [%d, %d)", at, w, p.Start, p.End)
 		}
 		want := l.AppendWindows(nil, at)
@@ -145,7 +185,7 @@ func TestPanesAreWholeInEveryWindow(t *testing.T) {
 			}
 		}
 		for _, win := range want {
-			panes := l.AppendPanes(nil, win)
+			panes := panesOf(&l, win)
 			if !slices.Contains(panes, p) {
 				t.Fatalf("%v: window [%d, %d) lacks pane [%d, %d)", w, win.Start, win.End, p.Start, p.End)
 			}

@@ -1,0 +1,164 @@
+package scenario_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-stream/millrace/millracetest"
+)
+
+// rec is a record of all scenarios.
+type rec struct {
+	Key string
+	At  time.Time
+	// N is a number, 1 if the scenario gives none, and X a number that need not be one.
+	N int64
+	X float64
+	// Right says that the record belongs to the right side of a join, or to the second of two streams.
+	Right bool
+	// Do is what a process does with the record: the words behind it.
+	Do string
+}
+
+func (r rec) time() time.Time { return r.At }
+func (r rec) key() string     { return r.Key }
+func (r rec) n() int64        { return r.N }
+func (r rec) x() float64      { return r.X }
+
+func (r rec) String() string {
+	s := r.Key + "@" + clock(r.At)
+	if r.N != 1 {
+		s += fmt.Sprintf("=%d", r.N)
+	}
+	return s
+}
+
+// clock writes a time as the duration since the time 0 of scenarios, or as a date when it is far from there.
+func clock(t time.Time) string {
+	if d := t.Sub(time.Unix(0, 0)); d > -1000*time.Hour && d < 1000*time.Hour {
+		return d.String()
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// moment reads a time: a duration since the time 0, or a date.
+func moment(s string) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return time.Unix(0, int64(d)).UTC(), nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, fmt.Errorf("%q is neither a duration since the time 0 nor a date", s)
+	}
+	return t, nil
+}
+
+// script is a scenario in steps.
+type script struct {
+	// job are the words of each part of the job.
+	job [][]string
+	// parts are the steps between stops.
+	parts []millracetest.Scripted[rec]
+	// sides says that there are records of a right side.
+	sides bool
+	// lost are the parts before which the checkpoints are lost.
+	lost  map[int]bool
+	steps int
+}
+
+// parse reads the text of a scenario: the line of the job, then a line for each step.
+func parse(text string) (script, error) {
+	s := script{lost: map[int]bool{}}
+	in := millracetest.Script[rec]()
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		words := strings.Fields(line)
+		if i == 0 {
+			if len(words) < 2 || words[0] != "job" {
+				return s, errors.New(`the first line must be "job ..."`)
+			}
+			for _, part := range strings.Split(strings.TrimPrefix(line, "job"), ",") {
+				s.job = append(s.job, strings.Fields(part))
+			}
+			continue
+		}
+		if len(words) == 0 {
+			continue
+		}
+		s.steps++
+		if words[0] == "stop" {
+			s.parts = append(s.parts, in.StayOpen())
+			continue
+		}
+		if line == "lose checkpoints" {
+			s.lost[len(s.parts)] = true
+			continue
+		}
+		s.sides = s.sides || words[0] == "right"
+		more, err := step(in, words)
+		if err != nil {
+			return s, fmt.Errorf("line %q: %w", line, err)
+		}
+		in = more
+	}
+	s.parts = append(s.parts, in)
+	return s, in.Check()
+}
+
+func step(in millracetest.Scripted[rec], words []string) (millracetest.Scripted[rec], error) {
+	arg := func() string {
+		if len(words) > 1 {
+			return words[1]
+		}
+		return ""
+	}
+	switch words[0] {
+	case "watermark":
+		t, err := moment(arg())
+		return in.Watermark(t), err
+	case "idle":
+		return in.Idle(), nil
+	case "split":
+		return in.Split(arg()), nil
+	case "end-split":
+		return in.EndSplit(), nil
+	}
+	r, err := record(words)
+	return in.Records(r), err
+}
+
+// record reads "[right] key time [n=1] [x=1.5] [words]".
+func record(words []string) (rec, error) {
+	r := rec{N: 1}
+	if words[0] == "right" {
+		r.Right, words = true, words[1:]
+	}
+	if len(words) < 2 {
+		return r, errors.New("a record is a key and an event time")
+	}
+	t, err := moment(words[1])
+	if err != nil {
+		return r, err
+	}
+	r.Key, r.At = words[0], t
+	words = words[2:]
+	for len(words) > 0 {
+		name, value, ok := strings.Cut(words[0], "=")
+		if !ok {
+			r.Do = strings.Join(words, " ")
+			break
+		}
+		if name == "x" {
+			r.X, err = strconv.ParseFloat(value, 64)
+		} else {
+			r.N, err = strconv.ParseInt(value, 10, 64)
+		}
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", words[0], err)
+		}
+		words = words[1:]
+	}
+	return r, nil
+}
