@@ -46,6 +46,10 @@ type engine struct {
 	every time.Duration
 	// size of the windows; 0 means windowSize. With a slide they are sliding ones.
 	size, slide time.Duration
+	// plain turns off the aggregation before the exchange.
+	plain bool
+	// splits are the events in several splits; nil means one.
+	splits [][]event
 	// observe is called often, if set.
 	observe func(millrace.Status)
 }
@@ -64,10 +68,14 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 		t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
 	}}
 	job := millrace.NewJob("bench")
-	job.From("events", memory.Splits(events),
+	if c.splits == nil {
+		c.splits = [][]event{events}
+	}
+	job.From("events", memory.Splits(c.splits...),
 		millrace.EventNanosRef(func(e *event) int64 { return e.Time }).OutOfOrderness(time.Duration(disorder))).
 		KeyByRef(func(e *event) uint64 { return e.Key }).
 		Window(windows).
+		PreAggregate(!c.plain).
 		Aggregate("totals", totals()).
 		To("out", sink)
 	r := c.runJob(tb, job)
@@ -104,6 +112,15 @@ func (c engine) runJob(tb testing.TB, job *millrace.Job) engineRun {
 		tb.Fatal(err)
 	}
 	return engineRun{status: last, stateBytes: largest}
+}
+
+// deal deals events to n splits in turn.
+func deal(events []event, n int) [][]event {
+	splits := make([][]event, n)
+	for i, e := range events {
+		splits[i%n] = append(splits[i%n], e)
+	}
+	return splits
 }
 
 // fileBytes adds up the files in a directory, which may come and go.

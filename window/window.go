@@ -1,14 +1,3 @@
-// Package window names the ways to cut event time into windows: of fixed length, overlapping, or as long as records keep
-// coming.
-//
-// An assigner is a plain value that says what is wanted; it is given to Window of a keyed stream:
-//
-//	perBase.Window(window.Sliding(time.Hour, time.Minute))
-//
-// A window is a half-open range of event time, [start, end). Tumbling and sliding windows are aligned to the start of
-// 1970 in UTC plus an offset, also for times before it. A window fires when the watermark reaches its last instant, end - 1 ns.
-//
-// The package is not for triggers or lateness: they belong to the operator that the windows are given to.
 package window
 
 import (
@@ -34,6 +23,10 @@ const (
 	KindCalendar
 	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
 	KindSessionBy
+	// KindCount windows hold a number of records of a key.
+	KindCount
+	// KindGlobal windows hold all records of a key.
+	KindGlobal
 )
 
 // String returns the kind in one word.
@@ -49,6 +42,10 @@ func (k Kind) String() string {
 		return "cumulative"
 	case KindCalendar:
 		return "calendar"
+	case KindCount:
+		return "count"
+	case KindGlobal:
+		return "global"
 	case KindSessionBy:
 		return "session by record"
 	}
@@ -73,6 +70,10 @@ type Spec struct {
 	Unit         Unit
 	Zone         *time.Location
 	FirstWeekday time.Weekday
+	// Records is the number of records in a count window, Every how many records lie between the starts of two. Partial says that
+	// those that are not full at the end of bounded input fire.
+	Records, Every int64
+	Partial        bool
 }
 
 // String returns the call that makes the spec, such as "Sliding(1h0m0s, 1m0s)".
@@ -89,6 +90,16 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Cumulative(%v, %v)", s.Size, s.Step)
 	case KindCalendar:
 		call = s.calendar()
+	case KindCount:
+		call = fmt.Sprintf("Count(%d)", s.Records)
+		if s.Every != s.Records {
+			call = fmt.Sprintf("CountSliding(%d, %d)", s.Records, s.Every)
+		}
+		if s.Partial {
+			call += ".Partial()"
+		}
+	case KindGlobal:
+		call = "Global()"
 	case KindSessionBy:
 		call = "SessionBy(gap)"
 	default:
@@ -145,6 +156,9 @@ func (s Spec) Check() error {
 		s.checkCumulative(wrong)
 	case KindCalendar:
 		s.checkCalendar(wrong)
+	case KindCount:
+		s.checkCount(wrong)
+	case KindGlobal:
 	case KindSessionBy:
 		if s != (Spec{Kind: KindSessionBy}) {
 			wrong("sessions by record have no lengths")

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/model"
+	"github.com/millrace-stream/millrace/window"
 
 	"pgregory.net/rapid"
 )
@@ -105,8 +106,16 @@ func (c trial) wanted() wanted {
 	return out
 }
 
-// ticks are the units of time of trials: small ones, and one that leaves room for times just before and after a bound.
-var ticks = []int64{1, 2, 1000}
+// ticks are the units of time of trials: small ones, one that leaves room for times just before and after a bound, and one for calendars.
+var ticks = []int64{1, 2, 1000, dateTick}
+
+// drawBase draws the time at which a trial begins.
+func drawBase(t *rapid.T, tick int64) int64 {
+	if tick == dateTick {
+		return drawDate(t)
+	}
+	return rapid.SampledFrom([]int64{0, -30, 1_700_000_000_000_000}).Draw(t, "base") * tick
+}
 
 // drawTrial makes a random trial of a class.
 func drawTrial(t *rapid.T, c class) trial {
@@ -115,7 +124,7 @@ func drawTrial(t *rapid.T, c class) trial {
 		from = ticks[1:] // see drawWindows
 	}
 	tick := rapid.SampledFrom(from).Draw(t, "tick")
-	base := rapid.SampledFrom([]int64{0, -30, 1_700_000_000_000_000}).Draw(t, "base") * tick
+	base := drawBase(t, tick)
 	tr := trial{Class: c, Bound: int64(rapid.IntRange(0, 6).Draw(t, "bound")) * tick}
 	splits := 1
 	if c == timely {
@@ -225,6 +234,16 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 			s.Op = opSort
 		default:
 			s.Win = drawWindows(t, tick)
+			switch rapid.IntRange(0, 5).Draw(t, "form") {
+			case 1:
+				s.Apply, s.Ordered = true, inOrder && c != timely
+			case 2:
+				s.Keys = wholeStream
+			case 3:
+				s.Apply, s.Ordered, s.Keys = true, inOrder && c != timely, wholeStream
+			case 4:
+				s.PreAggregate = 1
+			}
 			s.Missed = rapid.IntRange(0, 2).Draw(t, "missed") == 2
 			if c == bag && !last {
 				s.Win.Lateness = 0
@@ -249,7 +268,11 @@ func drawWindows(t *rapid.T, tick int64) windows {
 	var w windows
 	size := rapid.Int64Range(1, 12).Draw(t, "size")
 	slide, unit := size, tick
-	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	kinds := 3
+	if tick == dateTick {
+		kinds = 5
+	}
+	switch rapid.IntRange(0, kinds).Draw(t, "kind") {
 	case 0:
 		w.Gap = size * tick
 		w.Each = rapid.IntRange(0, 2).Draw(t, "gap of each") == 2
@@ -257,6 +280,15 @@ func drawWindows(t *rapid.T, tick int64) windows {
 		return w
 	case 1:
 		slide = rapid.Int64Range(1, size).Draw(t, "slide")
+	case 3:
+		w.Step = rapid.Int64Range(1, 4).Draw(t, "step") * unit
+		size = w.Step / unit * rapid.Int64Range(1, 5).Draw(t, "steps")
+		slide = size
+	case 4, 5:
+		w.Unit = rapid.SampledFrom([]window.Unit{window.Day, window.Day, window.Week, window.Month, window.Quarter}).Draw(t, "unit")
+		w.Zone = rapid.SampledFrom(dateZones).Draw(t, "zone")
+		w.Lateness = drawLateness(t, tick)
+		return w
 	}
 	w.Size, w.Slide = size*unit, slide*unit
 	w.Offset = rapid.Int64Range(-slide+1, slide-1).Draw(t, "offset") * unit

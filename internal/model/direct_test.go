@@ -72,7 +72,7 @@ func TestOperatorsGiveTheSequenceOfTheModel(t *testing.T) {
 func drawFeed(t *rapid.T, ports int, tick int64) feed {
 	var f feed
 	now, wm := int64(0), int64(model.None)
-	base := rapid.SampledFrom([]int64{0, -30, 1_700_000_000_000_000}).Draw(t, "base") * tick
+	base := drawBase(t, tick)
 	edges := []int64{0, 0, -1, 1}
 	if tick < 3 {
 		edges = []int64{0}
@@ -203,10 +203,7 @@ func checkWindow[K comparable](t *telling, k keys[K]) {
 	r := rigFor(t, k, 1, map[string]side{
 		"": records(paneText, paneKey), "late": records(rec.text, recKey), "missed": records(missedText, missedKey),
 	})
-	by := model.Windows[K, rec, string]{
-		Size: w.Size, Slide: w.Slide, Offset: w.Offset, Gap: w.Gap, Lateness: w.Lateness,
-		Key: k.model, Compare: k.compare, Result: result(t.Stage.Agg),
-	}
+	by := modelWindows(w, model.Windows[K, rec, string]{Key: k.model, Compare: k.compare, Result: result(t.Stage.Agg)})
 	if w.Each {
 		by.GapOf = w.gap
 	}

@@ -187,10 +187,9 @@ func groupModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 		both = append(both, model.Item[sided]{Value: sided{r, true}, Time: r.At})
 	}
 	both = append(both, model.Item[sided]{Time: model.End, Mark: true})
-	w := model.Windows[K, sided, []sided]{
-		Size: s.Win.Size, Slide: s.Win.Slide, Offset: s.Win.Offset, Gap: s.Win.Gap,
+	w := modelWindows(s.Win, model.Windows[K, sided, []sided]{
 		Key: func(r sided) K { return k.model(r.rec) }, Compare: k.compare, Result: slices.Clone[[]sided],
-	}
+	})
 	out.sinks["late-left-"+id], out.sinks["late-right-"+id] = []string{}, []string{}
 	return model.FlatMap(w.Run(both).Panes, func(p window.Pane[K, []sided]) []rec {
 		var left, right []rec

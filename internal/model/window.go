@@ -9,9 +9,12 @@ import (
 	"github.com/millrace-stream/millrace/window"
 )
 
-// Windows says how a keyed stream is cut. A Gap makes sessions, of which Size, Slide and Offset say nothing.
+// Windows says how a keyed stream is cut. A Gap makes sessions, of which Size, Slide and Offset say nothing. A Step makes windows that begin
+// every Slide and grow by it up to Size.
 type Windows[K comparable, T, R any] struct {
-	Size, Slide, Offset, Gap int64
+	Size, Slide, Offset, Gap, Step int64
+	// Date, if set, returns the bounds of the only window of a time; Size, Slide and Offset say nothing then.
+	Date func(at int64) (start, end int64)
 	// Lateness is the allowed lateness in ns.
 	Lateness int64
 	Key      func(T) K
@@ -19,7 +22,7 @@ type Windows[K comparable, T, R any] struct {
 	GapOf func(T) int64
 	// Compare is the order of keys that fire at the same time.
 	Compare func(a, b K) int
-	// Result makes the value of a pane from its records, in no order.
+	// Result makes the value of a pane from its records, in the order in which they came.
 	Result func([]T) R
 }
 
@@ -31,13 +34,19 @@ type Output[K comparable, T, R any] struct {
 	Missed []Item[window.Missed[K, T]]
 }
 
+// numbered is a record with its place in the order in which they came.
+type numbered[T any] struct {
+	n      int
+	record T
+}
+
 // held is a window or session of one key.
 type held[K comparable, T any] struct {
 	key        K
 	start, end int64
 	// newest is the time of the newest record of a session.
 	newest  int64
-	records []T
+	records []numbered[T]
 	// panes is how many have been emitted.
 	panes int32
 	// shown are the bounds of the panes that the next one takes the place of.
@@ -52,6 +61,7 @@ type run[K comparable, T, R any] struct {
 	Output[K, T, R]
 	open  []*held[K, T]
 	clock int64
+	came  int
 	// marked is the last watermark emitted.
 	marked int64
 }
@@ -63,6 +73,7 @@ func (w Windows[K, T, R]) sessions() bool { return w.Gap > 0 || w.GapOf != nil }
 func (w Windows[K, T, R]) Run(in []Item[T]) Output[K, T, R] {
 	r := &run[K, T, R]{Windows: w, clock: None, marked: None}
 	for _, x := range in {
+		r.came++
 		switch {
 		case x.Mark && w.sessions() && x.Time != End:
 			// A record a whole gap after the last one still joins: what is at the watermark or before it is final, so
@@ -90,24 +101,41 @@ func add(a, b int64) int64 {
 	return a + b
 }
 
+// windows returns all windows that hold a time, by their ends.
+func (w Windows[K, T, R]) windows(at int64) (all []window.Span) {
+	if w.Date != nil {
+		start, end := w.Date(at)
+		return []window.Span{{Start: start, End: end}}
+	}
+	shortest, step := w.Size, w.Size
+	if w.Step > 0 {
+		shortest, step = w.Step, w.Step
+	}
+	first := floor(at-w.Size-w.Offset, w.Slide)*w.Slide + w.Offset
+	for start := first; start <= at; start += w.Slide {
+		for end := start + shortest; end <= start+w.Size; end += step {
+			if at < end {
+				all = append(all, window.Span{Start: start, End: end})
+			}
+		}
+	}
+	return all
+}
+
 // aligned puts a record into every window that holds its time.
 func (r *run[K, T, R]) aligned(x Item[T]) {
 	key, taken := r.Key(x.Value), false
 	var missed []window.Span
-	first := floor(x.Time-r.Size-r.Offset, r.Slide)*r.Slide + r.Offset
-	for start := first; start <= x.Time; start += r.Slide {
-		end := start + r.Size
-		switch {
-		case end <= x.Time:
-		case r.past(end):
-			missed = append(missed, window.Span{Start: start, End: end})
-		default:
-			taken = true
-			h := r.find(key, start, end)
-			h.records = append(h.records, x.Value)
-			if h.last() <= r.clock {
-				r.emit(h, window.Late)
-			}
+	for _, w := range r.windows(x.Time) {
+		if r.past(w.End) {
+			missed = append(missed, w)
+			continue
+		}
+		taken = true
+		h := r.find(key, w.Start, w.End)
+		h.records = append(h.records, numbered[T]{r.came, x.Value})
+		if h.last() <= r.clock {
+			r.emit(h, window.Late)
 		}
 	}
 	if !taken {
@@ -117,10 +145,10 @@ func (r *run[K, T, R]) aligned(x Item[T]) {
 }
 
 // miss notes which windows a record has missed, if any.
-func (r *run[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
+func (o *Output[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
 	if len(windows) > 0 {
 		m := window.Missed[K, T]{Key: key, Record: x.Value, Windows: window.SpansOf(windows...)}
-		r.Missed = append(r.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
+		o.Missed = append(o.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
 	}
 }
 
@@ -135,7 +163,7 @@ func floor(a, b int64) int64 {
 
 func (r *run[K, T, R]) find(key K, start, end int64) *held[K, T] {
 	for _, h := range r.open {
-		if h.key == key && h.start == start {
+		if h.key == key && h.start == start && h.end == end {
 			return h
 		}
 	}
@@ -150,7 +178,7 @@ func (r *run[K, T, R]) session(x Item[T]) {
 	if r.GapOf != nil {
 		gap = r.GapOf(x.Value)
 	}
-	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + gap, newest: x.Time, records: []T{x.Value}}
+	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + gap, newest: x.Time, records: []numbered[T]{{r.came, x.Value}}}
 	touches := func(o *held[K, T]) bool { return o.key == h.key && o.start <= x.Time+gap && x.Time <= o.end }
 	span := window.Span{Start: h.start, End: h.end}
 	for _, o := range r.open {
@@ -208,9 +236,14 @@ func (r *run[K, T, R]) mark(t int64) {
 }
 
 func (r *run[K, T, R]) emit(h *held[K, T], kind window.Firing) {
+	slices.SortFunc(h.records, func(a, b numbered[T]) int { return cmp.Compare(a.n, b.n) })
+	records := make([]T, len(h.records))
+	for i, x := range h.records {
+		records[i] = x.record
+	}
 	p := window.Pane[K, R]{
 		Key: h.key, Start: time.Unix(0, h.start).UTC(), End: time.Unix(0, h.end).UTC(),
-		Value: r.Result(slices.Clone(h.records)), Revision: h.panes, Kind: kind,
+		Value: r.Result(records), Revision: h.panes, Kind: kind,
 	}
 	if span := (window.Span{Start: h.start, End: h.end}); r.sessions() {
 		p.Gap = time.Duration(h.end - h.newest)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // the same zones on every machine
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/agg"
@@ -79,7 +80,8 @@ func (b *builder) duration(words []string, i int) time.Duration {
 	return d
 }
 
-// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "session 5s", each perhaps with "offset 1s".
+// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "cumulative 30s 10s", "session 5s", each perhaps with "offset 1s", and
+// "calendar day Europe/Berlin".
 func (b *builder) assigner(w []string) window.Assigner {
 	var offset time.Duration
 	if i := slices.Index(w, "offset"); i >= 0 {
@@ -90,6 +92,10 @@ func (b *builder) assigner(w []string) window.Assigner {
 		return window.Tumbling(b.duration(w, 1)).Offset(offset)
 	case "sliding":
 		return window.Sliding(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
+	case "cumulative":
+		return window.Cumulative(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
+	case "calendar":
+		return b.calendar(w)
 	case "session":
 		return window.Session(b.duration(w, 1))
 	case "session-of-n":
@@ -99,11 +105,25 @@ func (b *builder) assigner(w []string) window.Assigner {
 	return window.Tumbling(1)
 }
 
+// calendar reads the unit and the zone of a calendar.
+func (b *builder) calendar(w []string) window.Assigner {
+	units := map[string]window.Unit{"day": window.Day, "week": window.Week, "month": window.Month, "quarter": window.Quarter, "year": window.Year}
+	if len(w) != 3 || units[w[1]] == 0 {
+		b.fail("a calendar is a unit and a zone, not %q", w[1:])
+		return window.Tumbling(1)
+	}
+	zone, err := time.LoadLocation(w[2])
+	if err != nil {
+		b.fail("%v", err)
+	}
+	return window.Calendar(units[w[1]], zone)
+}
+
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
 	case "out-of-order":
-	case "tumbling", "sliding", "session", "session-of-n":
+	case "tumbling", "sliding", "cumulative", "calendar", "session", "session-of-n":
 		b.windows = b.assigner(w)
 	case "lateness":
 		b.lateness = b.duration(w, 1)
