@@ -236,7 +236,7 @@ func (x *custom[T]) again() {}
 func (x *custom[T]) merge(o trigger[T]) {
 	y := o.(*custom[T])
 	earlier := func(a, b []int64) []int64 {
-		all := append(a, b...)
+		all := slices.Concat(a, b)
 		if len(all) == 0 {
 			return nil
 		}

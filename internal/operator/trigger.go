@@ -214,14 +214,14 @@ func (n *triggerNode) fires(m moment, c *triggerCall) bool {
 		}
 		return all
 	}
-	any := false // TriggerAnyOf
+	fire := false // TriggerAnyOf: all parts are told, also behind one that fires
 	for _, p := range n.parts {
-		any = p.fires(m, c) || any
+		fire = p.fires(m, c) || fire
 	}
-	if any {
+	if fire {
 		n.again(c.slots)
 	}
-	return any
+	return fire
 }
 
 // firesAt is fires of a trigger that a record sets for a time, unless it is set for an earlier one, and that fires when asked then.
