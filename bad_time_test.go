@@ -87,11 +87,15 @@ func rows(key string, at ...int) string {
 
 // followed counts per minute what is appended to the files of a directory.
 func followed(in string, idle time.Duration, out *memory.Sink[millrace.Pane[string, int64]], late *memory.Sink[reading]) *millrace.Job {
-	job := millrace.NewJob("follow")
 	timing := millrace.EventTime(reading.time)
 	if idle > 0 {
 		timing = timing.IdleAfter(idle)
 	}
+	return followedBy(in, timing, out, late)
+}
+
+func followedBy(in string, timing millrace.Timing[reading], out *memory.Sink[millrace.Pane[string, int64]], late *memory.Sink[reading]) *millrace.Job {
+	job := millrace.NewJob("follow")
 	w := job.From("in", file.CSV[reading](filepath.Join(in, "*.csv")).Follow(5*time.Millisecond), timing).
 		KeyBy(reading.key).Window(window.Tumbling(time.Minute))
 	w.Aggregate("n", agg.Count[reading]()).To("out", out)

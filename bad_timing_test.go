@@ -51,7 +51,7 @@ func TestMistakesOfTimingsAreNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			job := millrace.NewJob("job")
 			job.From("in", memory.Of[ride](), c.timing).To("out", memory.NewSink[ride]())
-			if got := mistakesOf(job, "in"); got != c.want {
+			if got := timingMistakes(job, "in"); got != c.want {
 				t.Errorf("got\n\t%s\nwant\n\t%s", got, c.want)
 			}
 		})
@@ -67,19 +67,19 @@ func TestMistakesOfTimingsAreNamed(t *testing.T) {
 		"EventTime: the function is nil":            millrace.EventTime[ride](nil),
 		"MaxAhead is -1ns: it must not be negative": byTime.MaxAhead(-1),
 	} {
-		if got := mistakesOf(assign(timing), "time"); got != want {
+		if got := timingMistakes(assign(timing), "time"); got != want {
 			t.Errorf("AssignTime: got\n\t%s\nwant\n\t%s", got, want)
 		}
 	}
 	job := millrace.NewJob("job")
 	job.From("in", memory.Of[ride](), byTime.MaxAhead(1)).Ahead().To("out", memory.NewSink[ride]())
-	if got, want := mistakesOf(job, "in"), "Ahead: nothing is left out here: it is for the stream of a source, or of an AssignTime, with DropAhead"; got != want {
+	if got, want := timingMistakes(job, "in"), "Ahead: nothing is left out here: it is for the stream of a source, or of an AssignTime, with DropAhead"; got != want {
 		t.Errorf("got\n\t%s\nwant\n\t%s", got, want)
 	}
 }
 
-// mistakesOf returns what Validate says, without the places, which all are of the operator.
-func mistakesOf(job *millrace.Job, operator string) string {
+// timingMistakes returns what Validate says, without the places, which all are of the operator.
+func timingMistakes(job *millrace.Job, operator string) string {
 	_, got, _ := strings.Cut(normal(job.Validate(), ""), ":\n\t")
 	return strings.ReplaceAll(got, fmt.Sprintf("JOB:LINE: operator %q: ", operator), "")
 }

@@ -60,17 +60,30 @@ type Processing[K comparable, T any] struct {
 	keyed Keyed[K, T]
 	ttl   states.TTL
 	sides []operator.SideOutput
-	errs  []error
+	// origin says that the function asks for the origins of records.
+	origin bool
+	errs   []error
 }
 
 func (k Keyed[K, T]) processing() Processing[K, T] { return Processing[K, T]{keyed: k} }
 
-// StateTTL lets the state of a key expire. It is an option of Process; the states of ProcessWith have each their own.
+// StateTTL lets the state of a key expire, where a call of Proc.State counts as writing. It is an option of Process; the states of ProcessWith have each
+// their own.
 func (k Keyed[K, T]) StateTTL(ttl state.TTL) Processing[K, T] { return k.processing().StateTTL(ttl) }
 
 // SideOutputs declares outputs of the process function besides the main one. Each is read with Stream.Side.
 func (k Keyed[K, T]) SideOutputs(outputs ...AnySideOutput) Processing[K, T] {
 	return k.processing().SideOutputs(outputs...)
+}
+
+// WithOrigin makes Call.Origin tell where a record comes from. The sources in front of it then note the place of each of their records, which
+// costs time and memory for all on the way; without it nothing is noted.
+func (k Keyed[K, T]) WithOrigin() Processing[K, T] { return k.processing().WithOrigin() }
+
+// WithOrigin is Keyed.WithOrigin.
+func (k Processing[K, T]) WithOrigin() Processing[K, T] {
+	k.origin = true
+	return k
 }
 
 // StateTTL is Keyed.StateTTL.
@@ -247,6 +260,7 @@ func checkProcessor[K comparable, T, O any, P Processor[K, T, O]](p P) error {
 func (k Processing[K, T]) node(id string) *graph.Node {
 	n := k.keyed.node(id, "process")
 	n.Errs = append(n.Errs, k.errs...)
+	n.WantsOrigins = k.origin
 	return n
 }
 
@@ -258,6 +272,6 @@ func (k Processing[K, T]) spec(instance func() operator.Op) *operator.Spec {
 // processConfig begins the configuration of an instance.
 func processConfig[K comparable, T, O any](k Processing[K, T], pool *element.Pool[O]) operator.ProcessConfig[K, T, O] {
 	return operator.ProcessConfig[K, T, O]{
-		Key: k.keyed.key, KeyCodec: k.keyed.codec, Pool: pool, Sides: k.sides, States: states.New(k.keyed.codec, k.keyed.stream.timed),
+		Key: k.keyed.key, KeyCodec: k.keyed.codec, Pool: pool, Sides: k.sides, Origins: k.origin, States: states.New(k.keyed.codec, k.keyed.stream.timed),
 	}
 }

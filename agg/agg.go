@@ -1,13 +1,44 @@
 // Package agg makes aggregators: what a window keeps of its records, and the result that comes out of it.
 //
-// An Aggregator is a struct of functions over an accumulator. The ready-made ones are joined with Combine2 to Combine4 and
-// changed with Then; an own one is a struct literal:
+// A window is given one, and an id under which its state is kept:
+//
+//	rides.KeyBy(Ride.base).
+//		Window(window.Tumbling(time.Hour)).
+//		Aggregate("fares", agg.Sum(Ride.cents))
+//
+// # Which one
+//
+//	how many                     Count, CountDistinct; DistinctBits for integers, ApproxDistinct when there are too many
+//	how much                     Sum, Mean, Min, Max, Variance, StdDev, Quantiles, Histogram
+//	which record                 MinBy, MaxBy, TopBy, TopN; First and Last by time
+//	all of them                  Collect, which keeps every record of the window
+//	something else of the same   Reduce, from two records to one of the same type
+//
+// # Several at once
+//
+// Then changes the result of an aggregator. Combine2, Combine3 and Combine4 run several over the same records, and a function makes one result of
+// theirs:
+//
+//	type fares struct {
+//		Rides, Cents int64
+//	}
+//
+//	agg.Combine2(agg.Count[Ride](), agg.Sum(Ride.cents), func(n, cents int64) fares { return fares{n, cents} })
+//
+// # One of one's own
+//
+// An Aggregator is a struct of functions over an accumulator, of any type that package codec can encode:
 //
 //	agg.Aggregator[Ride, int64, int64]{
 //		Add:    func(total *int64, r *Ride) { *total += r.Cents },
 //		Merge:  func(dst, src *int64) { *dst += *src },
 //		Result: func(total *int64) int64 { return *total },
 //	}
+//
+// Sliding windows, sessions, and whatever else puts accumulators together need Merge. A mistake in an aggregator, such as a number of
+// quantiles that cannot be, is told with the other mistakes of the job before it runs.
+//
+// # What results depend on
 //
 // Functions over a field take the record by value (Sum, Min, ...). For a record of ten words the copy costs less than a nanosecond
 // against a function that takes a pointer, so there is no second form of each.

@@ -115,6 +115,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Load:       func(string, snapshot.Visitor) error { return nil },
 			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
 			Task:       t,
+			Origins:    a.origins[n],
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})

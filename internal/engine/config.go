@@ -91,7 +91,7 @@ type OperatorStatus struct {
 	// Retries counts requests of Async that were made again after a failure, Fallbacks those whose result was made from an error.
 	// InFlight is the number of those whose results have not been passed on, now.
 	Retries, Fallbacks, InFlight int64
-	// PreAggregated counts the records among those taken, since the last restart, that were aggregated before the exchange.
+	// PreAggregated counts the records among those taken that were aggregated before the exchange.
 	PreAggregated int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64

@@ -131,7 +131,8 @@ func (a *attempt) summary() Summary {
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
 				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
-				Retries: c["retries"], Fallbacks: c["fallbacks"], Ended: a.manifest.Finished,
+				Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
+				Ended: a.manifest.Finished,
 			})
 			s.Late += c["late"]
 			s.Ahead += c["ahead"]

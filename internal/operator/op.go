@@ -98,6 +98,8 @@ type Context struct {
 	Counters       *Counters
 	// Info is what a sink's writer is told about itself.
 	Info connect.SinkInfo
+	// Origins says that a source has to tell where its records come from.
+	Origins bool
 	// Outputs returns where the records of a named output go ("" is the main one). It is never nil.
 	Outputs func(side string) Receiver
 	// Old is the state that the operator's subtasks put into the restored checkpoint; nil at a first start.
@@ -135,7 +137,7 @@ type Counters struct {
 	Filtered atomic.Int64
 	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
-	// PreAggregated counts the records taken, since the attempt began, that had been aggregated before the exchange.
+	// PreAggregated counts the records taken that had been aggregated before the exchange.
 	PreAggregated atomic.Int64
 	// Ahead counts records left out because their event time is too far ahead of the clock.
 	Ahead atomic.Int64
@@ -178,6 +180,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
+	m["pre_aggregated"] += c.PreAggregated.Load()
 }
 
 // Restore sets the counters that are part of a checkpoint.
@@ -195,6 +198,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
+	c.PreAggregated.Store(m["pre_aggregated"])
 }
 
 // Spec is an operator as the graph holds it: how to make instances of it, and how records reach it by key.
@@ -291,6 +295,15 @@ func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *E
 // Emit adds a record. It is passed on when the batch is full.
 func (e *Emitter[U]) Emit(v *U, t int64) error {
 	*e.Next(t) = *v
+	return e.Done()
+}
+
+// EmitFrom is Emit for a record that comes from o, nil if that is not known. All records between two flushes come with an origin, or none.
+func (e *Emitter[U]) EmitFrom(v *U, t int64, o *element.Origin) error {
+	*e.Next(t) = *v
+	if o != nil {
+		e.cur.Origins = append(e.cur.Origins, *o)
+	}
 	return e.Done()
 }
 

@@ -55,9 +55,6 @@ const maxOpenReaders = 64
 // be found idle all the same, or be read when it is not quiet any more.
 const askAgain = 10 * time.Millisecond
 
-// Alignments are those of the sources of an attempt, by name.
-type Alignments map[string]*progress.Alignment
-
 type sourceOp[T any] struct {
 	stamper[T]
 	src  connect.Source[T]
@@ -79,7 +76,7 @@ type sourceOp[T any] struct {
 	last     *split[T]
 	lastRead int
 	// member is nil without an alignment.
-	member *progress.Member
+	member *alignMember
 	// clock is the last processing time that records have got, with TimeSpec.Clock.
 	clock int64
 }
@@ -88,6 +85,7 @@ type sourceOp[T any] struct {
 type split[T any] struct {
 	connect.Split
 	index  int
+	name   *element.SplitName // for origins
 	reader connect.Reader[T]
 	// dictates is the reader, if it knows the watermark.
 	dictates connect.Watermarks
@@ -286,10 +284,12 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 	return best, nil
 }
 
-// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit.
+// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit. One that is idle is
+// asked all the same: what it may have meanwhile is not to become late because it was not looked at, and with its first record it is held
+// back like others, and holds the watermark.
 func (s *sourceOp[T]) furthestBehind(limit int64) (best *split[T]) {
 	for _, sp := range s.splits {
-		if !s.readable(sp) || sp.asked || sp.wm > limit {
+		if !s.readable(sp) || sp.asked || sp.wm > limit && s.combiner.Status(sp.index) != progress.Idle {
 			continue
 		}
 		if best == nil || sp.wm < best.wm {
@@ -384,6 +384,9 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		b.Free()
 		return false, err
 	}
+	if s.c.Origins {
+		s.origins(sp, b, sp.records-int64(n))
+	}
 	s.publish()
 	if err := s.out.Process(b); err != nil {
 		return false, err
@@ -392,6 +395,21 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		return false, err
 	}
 	return true, s.sayIdle()
+}
+
+// origins notes where the records of a batch come from.
+func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T], first int64) {
+	if sp.name == nil {
+		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
+	}
+	b.Origins = b.Origins[:0]
+	for i := range b.Records {
+		at := i
+		if len(s.places) > 0 {
+			at = int(s.places[i])
+		}
+		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: first + int64(at), Place: sp.reader.Where(at)})
+	}
 }
 
 // sayIdle says it when all splits are idle because their readers say so. Nothing says it of the others.

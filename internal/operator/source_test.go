@@ -122,6 +122,8 @@ func (g *rig) poll() PollResult {
 	return r
 }
 
+func (g *rig) spec() TimeSpec[int64] { return g.Source.(*sourceOp[int64]).time }
+
 func (g *rig) state() []byte {
 	g.t.Helper()
 	cut, err := g.Freeze(1)
@@ -247,6 +249,35 @@ func TestAlignedSplitDoesNotWaitForIdleOnes(t *testing.T) {
 	}
 	if b.poll() != PollMore {
 		t.Fatal("b waits for a split that is idle again")
+	}
+}
+
+// TestIdleSplitIsAskedAlthoughItIsAhead: a restored split that was idle may have a backlog. It says that it is idle only when it has been asked, however
+// far it is ahead, else the watermark would go on without it and make the backlog late.
+func TestIdleSplitIsAskedAlthoughItIsAhead(t *testing.T) {
+	f := &feed{reads: map[string][][]int64{"a": {{90}}, "b": {{100}}}, open: true}
+	a, b, _ := aligned(t, f, 50, 10*time.Millisecond)
+	a.poll()
+	b.poll()
+	for range 4 {
+		b.clock.now += int64(5 * time.Millisecond)
+		b.poll()
+	}
+	if b.idle != 1 {
+		t.Fatal("b is not idle")
+	}
+	f.reads["b"] = append(f.reads["b"], []int64{101})
+	all, old := Alignments{}, [][]byte{a.state(), b.state()}
+	slow, again := newRig(t, f, a.spec(), a.clock, old...), newRig(t, f, a.spec(), a.clock, old...)
+	slow.Join(all, "in", func() {}) // does not begin for now
+	again.Join(all, "in", func() {})
+	again.start("b")
+	if again.poll() != PollMore || !slices.Equal(records(again.seen), []int64{101}) || again.idle > 0 {
+		t.Fatalf("read %v, idle %d times", records(again.seen), again.idle)
+	}
+	f.reads["b"] = append(f.reads["b"], []int64{102})
+	if again.poll() != PollNothing || again.idle > 0 {
+		t.Errorf("a split that is awake and ahead is read, or said to be idle: %v", records(again.seen))
 	}
 }
 

@@ -111,6 +111,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		if kept != i {
 			in.Records[kept] = in.Records[i]
 			in.Times[kept] = in.Times[i]
+			in.MoveOrigin(kept, i)
 		}
 		kept++
 	}
@@ -118,6 +119,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		in.Steps[step].At = int32(kept)
 	}
 	in.Records, in.Times, in.Hashes = in.Records[:kept], in.Times[:kept], in.Hashes[:0]
+	in.CutOrigins(kept)
 	in.Steps = mergeSteps(in.Steps)
 	f.c.Counters.In.Add(int64(n))
 	f.c.Counters.Out.Add(int64(kept))
@@ -177,9 +179,10 @@ func (f *flatMapOp[T, U]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	f.c.Counters.In.Add(int64(len(in.Records)))
 	var now int64
+	var from *element.Origin
 	emit := func(u U) {
 		if f.err == nil {
-			f.err = f.emit.Emit(&u, now)
+			f.err = f.emit.EmitFrom(&u, now, from)
 		}
 	}
 	step := 0
@@ -188,7 +191,7 @@ func (f *flatMapOp[T, U]) Process(b element.Batch) error {
 			f.emit.Advance(in.Steps[step].Time)
 			step++
 		}
-		now = in.Times[i]
+		now, from = in.Times[i], in.Origin(i)
 		if err := f.fn(&in.Records[i], now, emit); err != nil {
 			in.Free()
 			return recordError(err, now)

@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // the same zones on every machine
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/connect/memory"
+	"github.com/millrace-stream/millrace/state"
 	"github.com/millrace-stream/millrace/window"
 )
 
@@ -41,6 +43,7 @@ type builder struct {
 	// disorder and lateness are options of a later part.
 	disorder, lateness time.Duration
 	windows            window.Assigner
+	firing             firing
 	in                 millrace.Stream[rec]
 	windowed           millrace.Windowed[string, rec]
 	panes              millrace.Stream[millrace.Pane[string, string]]
@@ -52,8 +55,13 @@ func build(parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, 
 	job := millrace.NewJob("scenario")
 	timing := millrace.EventTime(rec.time)
 	for _, p := range parts {
-		if p[0] == "out-of-order" {
+		switch p[0] {
+		case "out-of-order":
 			timing = timing.OutOfOrderness(b.duration(p, 1))
+		case "max-ahead":
+			timing = timing.MaxAhead(b.duration(p, 1))
+		case "drop-ahead":
+			timing = timing.DropAhead()
 		}
 	}
 	b.in = job.From("in", in, timing)
@@ -79,7 +87,8 @@ func (b *builder) duration(words []string, i int) time.Duration {
 	return d
 }
 
-// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "session 5s", each perhaps with "offset 1s".
+// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "cumulative 30s 10s", "session 5s", each perhaps with "offset 1s", and
+// "calendar day Europe/Berlin".
 func (b *builder) assigner(w []string) window.Assigner {
 	var offset time.Duration
 	if i := slices.Index(w, "offset"); i >= 0 {
@@ -92,6 +101,14 @@ func (b *builder) assigner(w []string) window.Assigner {
 		return window.Sliding(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
 	case "session":
 		return window.Session(b.duration(w, 1))
+	case "cumulative":
+		return window.Cumulative(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
+	case "calendar":
+		return b.calendar(w)
+	case "records":
+		return b.records(w)
+	case "global":
+		return window.Global()
 	case "session-of-n":
 		return window.SessionBy(func(r rec) time.Duration { return time.Duration(r.N) * time.Second })
 	}
@@ -99,15 +116,39 @@ func (b *builder) assigner(w []string) window.Assigner {
 	return window.Tumbling(1)
 }
 
+func (b *builder) calendar(w []string) window.Assigner {
+	units := map[string]window.Unit{"day": window.Day, "week": window.Week, "month": window.Month, "quarter": window.Quarter, "year": window.Year}
+	zone, err := time.LoadLocation(w[2])
+	if err != nil || units[w[1]] == 0 {
+		b.fail("%s: %v", strings.Join(w, " "), err)
+	}
+	return window.Calendar(units[w[1]], zone)
+}
+
+// number reads a number behind a word.
+func (b *builder) number(w []string, i int) int64 {
+	if i < len(w) {
+		if n, err := strconv.ParseInt(w[i], 10, 64); err == nil {
+			return n
+		}
+	}
+	b.fail("%s needs a number", strings.Join(w, " "))
+	return 1
+}
+
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
-	case "out-of-order":
-	case "tumbling", "sliding", "session", "session-of-n":
+	case "out-of-order", "max-ahead":
+	case "drop-ahead":
+		take(b.out, "ahead", b.in.Ahead(), rec.String)
+	case "trigger", "early", "late", "discarding":
+		b.when(w)
+	case "tumbling", "sliding", "session", "session-of-n", "cumulative", "calendar", "records", "global":
 		b.windows = b.assigner(w)
 	case "lateness":
 		b.lateness = b.duration(w, 1)
-	case "list", "count", "sum", "max", "max-x", "top":
+	case "list", "number", "sum", "max", "max-x", "top":
 		b.aggregate(w)
 	case "again":
 		b.again(w)
@@ -116,7 +157,7 @@ func (b *builder) part(w []string) {
 			return fmt.Sprintf("%v missed %s", m.Record, spans(m.Windows))
 		})
 	case "process":
-		b.process()
+		b.process(w)
 	case "join":
 		b.join(w)
 	case "window-join":
@@ -184,11 +225,11 @@ func list(rs []rec) string {
 }
 
 func (b *builder) aggregate(w []string) {
-	b.windowed = b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness)
+	b.windowed = b.fire(b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness))
 	switch w[0] {
 	case "list":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Collect[rec](), list))
-	case "count":
+	case "number":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Count[rec](), text[int64]))
 	case "sum":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Sum(rec.n), text[int64]))
@@ -204,7 +245,9 @@ func (b *builder) aggregate(w []string) {
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.TopBy(n, rec.n), list))
 	}
 	take(b.out, "out", b.panes, paneText)
-	take(b.out, "late", b.windowed.Late(), rec.String)
+	if _, ok := b.windows.(window.CountWindows); !ok && b.windows != window.Assigner(window.Global()) {
+		take(b.out, "late", b.windowed.Late(), rec.String)
+	}
 }
 
 // again counts the panes of the windows before in windows of their own.
@@ -215,9 +258,13 @@ func (b *builder) again(w []string) {
 	take(b.out, "again-late", next.Late(), paneText)
 }
 
-// process makes a function whose records say what it does: "set x 5s", "delete x", "clear".
-func (b *builder) process() {
-	out := b.in.KeyBy(rec.key).Process("op", func(p *millrace.Proc[string, int64, string], r rec) error {
+// process makes a function whose records say what it does: "set x 5s", "delete x", "clear". Its state may expire: "process ttl 10s".
+func (b *builder) process(w []string) {
+	keyed := b.in.KeyBy(rec.key).SideOutputs()
+	if len(w) > 1 {
+		keyed = keyed.StateTTL(state.ExpireAfter(b.duration(w, 2)))
+	}
+	out := keyed.Process("op", func(p *millrace.Proc[string, int64, string], r rec) error {
 		*p.State() += r.N
 		w := append(strings.Fields(r.Do), "", "", "")
 		switch w[0] {

@@ -64,6 +64,8 @@ type script struct {
 	parts []millracetest.Scripted[rec]
 	// sides says that there are records of a right side.
 	sides bool
+	// virtual says that something goes by the clock: the scenario runs in virtual time.
+	virtual bool
 	// lost are the parts before which the checkpoints are lost.
 	lost  map[int]bool
 	steps int
@@ -81,6 +83,7 @@ func parse(text string) (script, error) {
 			}
 			for _, part := range strings.Split(strings.TrimPrefix(line, "job"), ",") {
 				s.job = append(s.job, strings.Fields(part))
+				s.virtual = s.virtual || strings.HasPrefix(strings.TrimSpace(part), "max-ahead")
 			}
 			continue
 		}
@@ -88,6 +91,9 @@ func parse(text string) (script, error) {
 			continue
 		}
 		s.steps++
+		if words[0] == "stop" && s.virtual {
+			return s, errors.New("a scenario that goes by the clock has no stop")
+		}
 		if words[0] == "stop" {
 			s.parts = append(s.parts, in.StayOpen())
 			continue
@@ -96,6 +102,7 @@ func parse(text string) (script, error) {
 			s.lost[len(s.parts)] = true
 			continue
 		}
+		s.virtual = s.virtual || words[0] == "wait"
 		s.sides = s.sides || words[0] == "right"
 		more, err := step(in, words)
 		if err != nil {
@@ -118,6 +125,9 @@ func step(in millracetest.Scripted[rec], words []string) (millracetest.Scripted[
 	case "watermark":
 		t, err := moment(arg())
 		return in.Watermark(t), err
+	case "wait":
+		d, err := time.ParseDuration(arg())
+		return in.Wait(d), err
 	case "idle":
 		return in.Idle(), nil
 	case "split":

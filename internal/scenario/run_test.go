@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-stream/millrace"
@@ -76,24 +78,46 @@ type dictating struct {
 
 // world is what outlives the runs of a scenario.
 type world struct {
+	t      *testing.T
 	script script
 	disk   *fsx.Mem
 	sinks  sinks
 	// shown is how much of each output has been looked at.
 	shown map[string]int
+	// clock is the time at which the last run ended, in virtual time.
+	clock time.Time
 }
 
-func newWorld(s script) *world {
-	return &world{script: s, disk: fsx.NewMem(), sinks: sinks{}, shown: map[string]int{}}
+func newWorld(t *testing.T, s script) *world {
+	return &world{t: t, script: s, disk: fsx.NewMem(), sinks: sinks{}, shown: map[string]int{}}
 }
 
 // run runs the job once over a part of the script.
-func (w *world) run(part, parallelism, dieAt int) error {
+func (w *world) run(part, parallelism, dieAt int) (err error) {
+	if !w.script.virtual {
+		return w.runNow(part, parallelism, dieAt)
+	}
+	synctest.Test(w.t, func(*testing.T) {
+		if w.clock.IsZero() {
+			w.clock = time.Now()
+		}
+		// Each bubble begins at the same time. The clock of the world does not go back.
+		task.NewSystem().NewEvent().Wait(time.Until(w.clock))
+		err = w.runNow(part, parallelism, dieAt)
+		w.clock = time.Now()
+	})
+	return err
+}
+
+func (w *world) runNow(part, parallelism, dieAt int) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	ctx, end := context.WithTimeout(ctx, time.Minute)
 	defer end()
-	in := &reads{Scripted: w.script.parts[part], dieAt: dieAt, rest: func() { cancel(errStopped) }}
+	in := &reads{Scripted: w.script.parts[part], dieAt: dieAt}
+	if part < len(w.script.parts)-1 {
+		in.rest = func() { cancel(errStopped) }
+	}
 	job, err := build(w.script.job, in, w.sinks)
 	if err != nil {
 		return err
@@ -176,17 +200,17 @@ func shownError(err error) string {
 }
 
 // try runs a scenario and returns what it shows.
-func try(text string) (string, error) {
+func try(t *testing.T, text string) (string, error) {
 	s, err := parse(text)
 	if err != nil {
 		return "", err
 	}
-	lines, failed := newWorld(s).all(1, 0, -1)
+	lines, failed := newWorld(t, s).all(1, 0, -1)
 	if failed != nil {
 		lines = append(lines, shownError(failed))
 	}
 	if failed == nil {
-		if err := s.otherwise(lines); err != nil {
+		if err := s.otherwise(t, lines); err != nil {
 			return "", err
 		}
 	}
@@ -197,7 +221,7 @@ func try(text string) (string, error) {
 }
 
 // otherwise runs the scenario with two subtasks, and killed after each step, and compares.
-func (s script) otherwise(want []string) error {
+func (s script) otherwise(t *testing.T, want []string) error {
 	want = bySort(want)
 	check := func(how string, got []string, err error) error {
 		if err != nil {
@@ -208,14 +232,14 @@ func (s script) otherwise(want []string) error {
 		}
 		return nil
 	}
-	got, err := newWorld(s).all(2, 0, -1)
+	got, err := newWorld(t, s).all(2, 0, -1)
 	if err := check("with two subtasks", got, err); err != nil {
 		return err
 	}
 	for part := range s.parts {
 		for n := range s.steps + 1 {
 			before := kills.Load()
-			got, err := newWorld(s).all(1+n%2, part, n)
+			got, err := newWorld(t, s).all(1+n%2, part, n)
 			if err := check(fmt.Sprintf("killed after %d reads of part %d", n, part), got, err); err != nil {
 				return err
 			}

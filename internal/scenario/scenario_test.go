@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	_ "time/tzdata" // the zones of scenarios, on machines that have none
 
 	"github.com/cockroachdb/datadriven"
 )
@@ -24,7 +25,7 @@ func TestScenarios(t *testing.T) {
 			if d.Cmd != "run" {
 				d.Fatalf(t, "there is no command %q, only run", d.Cmd)
 			}
-			out, err := try(d.Input)
+			out, err := try(t, d.Input)
 			if err != nil {
 				d.Fatalf(t, "%v", err)
 			}
