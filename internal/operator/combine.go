@@ -47,7 +47,8 @@ type Combiner[K comparable, T, A, R any] struct {
 	*Partition[K, T]
 	cfg CombineConfig[K, T, A, R]
 
-	// tags, credits and slots are the table. A tag is the hash of the key, changed by the slice: most lookups see nothing else.
+	// tags, credits and slots are the table. A tag is the hash of the key, changed by the slice: most lookups see nothing else. A slot that
+	// has a key has credit.
 	tags    []uint64
 	credits []int8
 	slots   []combineSlot[K, A]
@@ -168,7 +169,7 @@ func (c *Combiner[K, T, A, R]) combine(in *element.Of[T]) error {
 			if tags[at] == tag {
 				s := &c.slots[at]
 				// A record with a mistake goes on, and fails where it would without all this.
-				if c.owns(s, k, h) && (check == nil || check(r) == nil) {
+				if (check == nil || check(r) == nil) && c.owns(s, k, h) {
 					if s.records == 0 {
 						c.begin(s, int32(at))
 					}
@@ -178,11 +179,12 @@ func (c *Combiner[K, T, A, R]) combine(in *element.Of[T]) error {
 					c.folded++
 					continue
 				}
-			} else if credits[at]--; credits[at] < 0 {
+			} else if credits[at] == 0 { // nobody has it who came twice
+				tags[at] = tag
+			} else if credits[at]--; credits[at] == 0 {
 				if err := c.vacate(&c.slots[at]); err != nil {
 					return err
 				}
-				tags[at], credits[at] = tag, 0
 			}
 		}
 		if err := p.put(r, t, h); err != nil {
@@ -218,7 +220,7 @@ func (c *Combiner[K, T, A, R]) begin(s *combineSlot[K, A], at int32) {
 	c.held = append(c.held, at)
 }
 
-// vacate empties a slot, for another key.
+// vacate takes a slot from its key, which has no credit left. Another one may have it from then on.
 func (c *Combiner[K, T, A, R]) vacate(s *combineSlot[K, A]) error {
 	s.named = false
 	if s.records == 0 {
