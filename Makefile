@@ -16,7 +16,7 @@ LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz clean
+.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ fuzz: setup ## run every fuzz test for FUZZTIME=20s
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
+
+extremes: setup ## records of 100 MB and 10,000,000 keys, which are too large for every run of the tests
+	$(GO) test -timeout 30m -count 1 -run TestF36 . ./connect/file -args -full
 
 clean: ## remove what builds, tests and demos left here
 	rm -rf bin out checkpoints tmp coverage.out

@@ -136,6 +136,7 @@ func TestAlignmentIdlenessAndEndDoNotBlockEachOther(t *testing.T) {
 		func(millrace.Status) bool { appendTo(t, filepath.Join(in, "b.csv"), rows("b", 2000)); return true },
 		func(s millrace.Status) bool { return panes(out) == "a@0=2 b@16=1" }, // a is idle: b holds nothing up
 		func(millrace.Status) bool { appendTo(t, filepath.Join(in, "a.csv"), rows("a", 2001)); return true },
+		func(s millrace.Status) bool { return s.In == 5 }, // else b may go on before a has been seen to wake up
 		func(millrace.Status) bool {
 			appendTo(t, filepath.Join(in, "b.csv"), rows("b", 2100, 3000))
 			return true

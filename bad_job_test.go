@@ -189,6 +189,19 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		{"sliding without merge", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Sliding(time.Minute, time.Second)).Aggregate("n", noMerge()).To("out", counts())
 		}, `JOB:LINE: operator "n": Sliding(1m0s, 1s) windows share panes, and this aggregator has no Merge to combine them`},
+		{"cumulative without merge", func(j *millrace.Job) {
+			rides(j).KeyBy(ride.base).Window(window.Cumulative(time.Hour, time.Minute)).Aggregate("n", noMerge()).To("out", counts())
+		}, `JOB:LINE: operator "n": Cumulative(1h0m0s, 1m0s) windows share panes, and this aggregator has no Merge to combine them`},
+		{"cumulative with a rest", func(j *millrace.Job) {
+			rides(j).KeyBy(ride.base).Window(window.Cumulative(time.Hour, 7*time.Minute)).Aggregate("n", count()).To("out", counts())
+		}, `JOB:LINE: operator "n": window: Cumulative(1h0m0s, 7m0s): max 1h0m0s is not a multiple of step 7m0s, so the longest window would not end with a step`},
+		{"calendar without a zone", func(j *millrace.Job) {
+			rides(j).KeyBy(ride.base).Window(window.Calendar(window.Day, nil)).Aggregate("n", count()).To("out", counts())
+		}, `JOB:LINE: operator "n": window: Calendar(Day, nil): the time zone is nil, take one from time.LoadLocation, or time.UTC`},
+		{"calendar of the machine", func(j *millrace.Job) {
+			rides(j).KeyBy(ride.base).Window(window.Calendar(window.Month, time.Local)).Aggregate("n", count()).To("out", counts())
+		}, `JOB:LINE: operator "n": window: Calendar(Month, Local): the time zone is that of the machine, and results would differ from one to another: ` +
+			`take it by its name from time.LoadLocation`},
 		{"session without merge", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Session(time.Minute)).Aggregate("n", noMerge()).To("out", counts())
 		}, `JOB:LINE: operator "n": sessions merge, and this aggregator has no Merge`},

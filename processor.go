@@ -67,7 +67,8 @@ type Processing[K comparable, T any] struct {
 
 func (k Keyed[K, T]) processing() Processing[K, T] { return Processing[K, T]{keyed: k} }
 
-// StateTTL lets the state of a key expire. It is an option of Process; the states of ProcessWith have each their own.
+// StateTTL lets the state of a key expire, where a call of Proc.State counts as writing. It is an option of Process; the states of ProcessWith have each
+// their own.
 func (k Keyed[K, T]) StateTTL(ttl state.TTL) Processing[K, T] { return k.processing().StateTTL(ttl) }
 
 // SideOutputs declares outputs of the process function besides the main one. Each is read with Stream.Side.
@@ -271,6 +272,6 @@ func (k Processing[K, T]) spec(instance func() operator.Op) *operator.Spec {
 // processConfig begins the configuration of an instance.
 func processConfig[K comparable, T, O any](k Processing[K, T], pool *element.Pool[O]) operator.ProcessConfig[K, T, O] {
 	return operator.ProcessConfig[K, T, O]{
-		Key: k.keyed.key, KeyCodec: k.keyed.codec, Pool: pool, Sides: k.sides, States: states.New(k.keyed.codec, k.keyed.stream.timed),
+		Key: k.keyed.key, KeyCodec: k.keyed.codec, Pool: pool, Sides: k.sides, Origins: k.origin, States: states.New(k.keyed.codec, k.keyed.stream.timed),
 	}
 }

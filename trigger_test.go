@@ -34,8 +34,10 @@ func TestMistakesOfTriggersAreNamed(t *testing.T) {
 		w    func(j *millrace.Job) millrace.Windowed[string, ride]
 		want string
 	}{
-		{"nil", func(j *millrace.Job) millrace.Windowed[string, ride] { return minute(rides(j)).Trigger(nil) },
-			"the trigger is nil: leave Trigger out"},
+		{
+			"nil", func(j *millrace.Job) millrace.Windowed[string, ride] { return minute(rides(j)).Trigger(nil) },
+			"the trigger is nil: leave Trigger out",
+		},
 		{"nil part", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return minute(rides(j)).Trigger(window.AtEnd().Early(nil))
 		}, "window: a trigger is nil: leave it out"},
@@ -60,23 +62,29 @@ func TestMistakesOfTriggersAreNamed(t *testing.T) {
 		{"late without lateness", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return minute(rides(j)).Trigger(window.AtEnd().Late(window.PerWatermark()))
 		}, "AtEnd().Late(PerWatermark()): without AllowedLateness no late record is taken: give it, or leave Late out"},
-		{"custom without anything", func(j *millrace.Job) millrace.Windowed[string, ride] { return minute(rides(j)).Trigger(bad) },
+		{
+			"custom without anything", func(j *millrace.Job) millrace.Windowed[string, ride] { return minute(rides(j)).Trigger(bad) },
 			`window: Custom(""): the state cannot be kept in checkpoints: codec: field func(): func() has no stable encoding; leave it out of the state, or give the type around it AppendState and DecodeState` +
-				"\n\t\t" + `window: Custom(""): it has no name` + "\n\t\t" + `window: Custom(""): OnRecord is nil`},
+				"\n\t\t" + `window: Custom(""): it has no name` + "\n\t\t" + `window: Custom(""): OnRecord is nil`,
+		},
 		{"custom for others", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return minute(rides(j)).Trigger(window.AnyOf(window.PerRecord(), never[reading]()))
 		}, `Custom("never") is a trigger for records of type millrace_test.reading, and these are of type millrace_test.ride`},
 		{"custom without merge", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return byBase(j).Window(window.Session(time.Minute)).Trigger(never[ride]())
 		}, `Custom("never"): sessions merge, and this trigger has no OnMerge`},
-		{"global alone", func(j *millrace.Job) millrace.Windowed[string, ride] { return byBase(j).Window(window.Global()) },
-			"Global() windows never end, so they need a trigger that says when there are results: give them one with Trigger, such as window.EveryCount(100) or window.Every(time.Minute)"},
+		{
+			"global alone", func(j *millrace.Job) millrace.Windowed[string, ride] { return byBase(j).Window(window.Global()) },
+			"Global() windows never end, so they need a trigger that says when there are results: give them one with Trigger, such as window.EveryCount(100) or window.Every(time.Minute)",
+		},
 		{"lateness of count windows", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return byBase(j).Window(window.Count(2)).AllowedLateness(time.Second).Trigger(window.AtEnd().Late(window.PerRecord()))
 		}, "AtEnd().Late(PerRecord()): no record is late for Count(2) windows: leave Late out\n\t\t" +
 			"AllowedLateness is 1s: no record is late for Count(2) windows: leave it out"},
-		{"count windows of nothing", func(j *millrace.Job) millrace.Windowed[string, ride] { return byBase(j).Window(window.Count(0)) },
-			"window: Count(0): the number of records is 0, it must be at least 1\n\t\twindow: Count(0): a window begins every 0 records, it must be at least 1"},
+		{
+			"count windows of nothing", func(j *millrace.Job) millrace.Windowed[string, ride] { return byBase(j).Window(window.Count(0)) },
+			"window: Count(0): the number of records is 0, it must be at least 1\n\t\twindow: Count(0): a window begins every 0 records, it must be at least 1",
+		},
 		{"count windows with gaps", func(j *millrace.Job) millrace.Windowed[string, ride] {
 			return byBase(j).Window(window.CountSliding(2, 3))
 		}, "window: CountSliding(2, 3): a window begins every 3 records and has 2: the records between two windows would be in none; it must be at most the number of records"},

@@ -116,7 +116,7 @@ func addWindows[K comparable, T, A, R any](
 	return at
 }
 
-// aligned makes the operator of tumbling and sliding windows.
+// aligned makes the operator of windows that do not depend on records: all but sessions.
 func aligned[K comparable, T, A, R any](
 	w Windowed[K, T], a agg.Aggregator[T, A, R], own operator.Own[T, A, R], n *graph.Node, check func(error),
 ) func() operator.Op {

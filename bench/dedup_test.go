@@ -117,8 +117,10 @@ func BenchmarkDedup(b *testing.B) {
 		}{{"all held", int64(n) * spacing}, {"a fifth held", int64(n) * spacing / 5}} {
 			compare(b, fmt.Sprintf("exact dedup of %d ids, %s", n, c.name), n, []*contender{
 				{name: "hand, map per bucket", run: func() tally { return dedupByMaps(messages, c.horizon) }},
-				{name: "engine", run: func() tally { return engine{parallelism: 1, every: time.Hour}.dedup(b, messages, c.horizon).results },
-					target: "B14", must: 1, moonshot: 0.5},
+				{
+					name: "engine", run: func() tally { return engine{parallelism: 1, every: time.Hour}.dedup(b, messages, c.horizon).results },
+					target: "B14", must: 1, moonshot: 0.5,
+				},
 				{name: "engine, 2 subtasks", run: func() tally { return engine{parallelism: 2, every: time.Hour}.dedup(b, messages, c.horizon).results }},
 				{name: "engine, checkpoints every second", run: func() tally {
 					return engine{parallelism: 1, every: time.Second}.dedup(b, messages, c.horizon).results

@@ -20,7 +20,7 @@ func sliding(parallelism int) engine {
 // that updates every window of each record. The panes that a second of records brings out are part of it: one for each of 10,000 keys and 100,000
 // records.
 func BenchmarkSliding(b *testing.B) {
-	const keys, records, naiveRecords = 10_000, 30_000_000, 4_000_000
+	const keys, records, naiveRecords = 10_000, 20_000_000, 10_000_000
 	events := makeInput(records, keys)
 	for b.Loop() {
 		var overTumbling, naive, fast float64

@@ -57,7 +57,7 @@ type TTL struct{ t states.TTL }
 // ExpireAfter lets a value, or each entry of a map or list by itself, be forgotten d after it was last written: when the watermark
 // reaches the event time of that record or timer + d. An expired value is never seen. It leaves memory at most a sixteenth of d later.
 //
-// The event time that counts is the largest at which it was written, so a record that comes late does not shorten a life; one that is
+// Ref counts as writing. The event time that counts is the largest at which it was written, so a record that comes late does not shorten a life; one that is
 // later than d writes nothing that can be seen.
 func ExpireAfter(d time.Duration) TTL { return TTL{states.TTL{For: int64(d), Set: true}} }
 

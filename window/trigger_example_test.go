@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/millrace-stream/millrace"
@@ -38,10 +39,10 @@ func sums(script millracetest.Scripted[sale], cut func(millrace.Keyed[string, sa
 	cut(job.From("sales", script, millrace.EventTime(sale.at).OutOfOrderness(time.Minute)).KeyBy(sale.shop)).
 		Aggregate("sum", agg.Sum(sale.cents)).To("out", out)
 	if err := millrace.Run(context.Background(), job, millrace.Config{Log: slog.New(slog.DiscardHandler)}); err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 	}
 	for _, p := range out.Records() {
-		fmt.Printf("%s %s-%s %d #%d %v\n", p.Key, p.Start.Format("15:04:05"), p.End.Format("15:04:05"), p.Value, p.Revision, p.Kind)
+		fmt.Fprintf(os.Stdout, "%s %s-%s %d #%d %v\n", p.Key, p.Start.Format("15:04:05"), p.End.Format("15:04:05"), p.Value, p.Revision, p.Kind)
 	}
 }
 
@@ -67,6 +68,16 @@ func ExampleAtEnd() {
 	// Berlin 12:00:00-12:01:00 100 #0 on-time
 	// Berlin 12:00:00-12:01:00 120 #1 late
 	// Berlin 12:00:00-12:01:00 123 #2 late
+}
+
+// What a trigger says can be asked, by tools that look at jobs.
+func ExampleAtEndTrigger_TriggerSpec() {
+	spec := window.AtEnd().Early(window.AnyOf(window.EveryCount(100), window.Every(time.Minute))).TriggerSpec()
+	fmt.Println(spec)
+	fmt.Println(spec.Uses(window.TriggerProcessingTime), spec.Uses(window.TriggerEventTime))
+	// Output:
+	// AtEnd().Early(AnyOf(EveryCount(100), Every(1m0s)))
+	// true false
 }
 
 // A result at the second sale, and the final one.

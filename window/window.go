@@ -1,33 +1,3 @@
-// Package window names the ways to cut event time into windows: of fixed length, overlapping, or as long as records keep
-// coming.
-//
-// An assigner is a plain value that says what is wanted; it is given to Window of a keyed stream:
-//
-//	perBase.Window(window.Sliding(time.Hour, time.Minute))
-//
-// A window is a half-open range of event time, [start, end). Tumbling and sliding windows are aligned to the start of
-// 1970 in UTC plus an offset, also for times before it. A window fires when the watermark reaches its last instant, end - 1 ns.
-//
-// Count and Global cut by the number of records, or not at all.
-//
-// # When a window gives results
-//
-// Without a word: once, when the watermark passes its end, and again for each record that comes after that within the allowed
-// lateness. A Trigger says otherwise:
-//
-//	// A dashboard: first figures within seconds, and the final one when it is known.
-//	w.Trigger(window.AtEnd().Early(window.Every(10 * time.Second)))
-//
-//	// Late records come in bursts: one more result for each burst, not for each record.
-//	w.AllowedLateness(time.Hour).Trigger(window.AtEnd().Late(window.PerWatermark()))
-//
-//	// No end at all: a result after 1000 records, or after a minute if there are fewer, of those records alone.
-//	s.KeyBy(f).Window(window.Global()).Discarding().
-//		Trigger(window.AnyOf(window.EveryCount(1000), window.Every(time.Minute)))
-//
-// Each result says why it came (Pane.Kind: early, on time or late) and counts those of its key and window (Pane.Revision). A window is
-// accumulating: each result is of all its records, and replaces the one before. If it is discarding, each result is of the
-// records since the one before, and they add up. A trigger of one's own is a Custom.
 package window
 
 import (

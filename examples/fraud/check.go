@@ -118,7 +118,7 @@ func readAlerts(pattern string) ([]Alert, error) {
 	}
 	var alerts []Alert
 	for _, path := range paths {
-		f, err := os.Open(path) //nolint:gosec // a file of the job
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}

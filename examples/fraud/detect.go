@@ -38,16 +38,17 @@ func build(payments connect.Source[Payment], files, notify connect.Sink[Alert]) 
 type history struct {
 	// Recent are the payments that one which may still come can be compared with: those that the watermark has left behind by less than
 	// the longest rule looks back. They are in the order of event time, N of them. A card with more than that is long blocked.
-	Recent [20]recent
+	Recent [16]recent
 	N      int64
 	// Count, Sum and Squares are of the amounts of all payments that are not alerted for theirs.
 	Count, Sum, Squares int64
 }
 
+// recent is small: an epoch copies and writes what has changed, and all of a card's is one entry.
 type recent struct {
 	At       int64 // ns since 1970
 	ID       uint64
-	Cents    int64
+	Cents    int32 // as no terminal takes more than 20 million
 	Lat, Lon float32
 	Alerted  uint8 // a bit for each rule
 }
@@ -59,13 +60,13 @@ func detect(p *millrace.Proc[uint64, history, Alert], pay Payment) error {
 		h.forget(watermark.Add(-travelWithin))
 	}
 	at := h.insert(recent{
-		At: pay.Time.UnixNano(), ID: pay.ID, Cents: pay.Cents, Lat: float32(pay.Lat), Lon: float32(pay.Lon),
+		At: pay.Time.UnixNano(), ID: pay.ID, Cents: int32(pay.Cents), Lat: float32(pay.Lat), Lon: float32(pay.Lon),
 	})
 	alert := func(i int, bit uint8, rule Rule) {
 		r := &h.Recent[i]
 		if r.Alerted&bit == 0 {
 			r.Alerted |= bit
-			p.Emit(Alert{Rule: rule, Card: p.Key(), Payment: r.ID, Cents: r.Cents, Time: time.Unix(0, r.At).UTC(), Arrived: pay.Arrived})
+			p.Emit(Alert{Rule: rule, Card: p.Key(), Payment: r.ID, Cents: int64(r.Cents), Time: time.Unix(0, r.At).UTC(), Arrived: pay.Arrived})
 		}
 	}
 	for i := at; i < int(h.N) && h.Recent[i].At-h.Recent[at].At < int64(velocityWithin); i++ {
@@ -79,8 +80,8 @@ func detect(p *millrace.Proc[uint64, history, Alert], pay Payment) error {
 		}
 	}
 	for i := range int(h.N) {
-		if r := &h.Recent[i]; r.Alerted&4 == 0 && h.unusual(r.Cents) {
-			h.Count, h.Sum, h.Squares = h.Count-1, h.Sum-r.Cents, h.Squares-r.Cents*r.Cents
+		if cents := int64(h.Recent[i].Cents); h.Recent[i].Alerted&4 == 0 && h.unusual(cents) {
+			h.count(-1, cents)
 			alert(i, 4, Amount)
 		}
 	}
@@ -100,7 +101,7 @@ func (h *history) forget(t time.Time) {
 
 // insert puts a payment in its place and returns it. When there is no room, the oldest is forgotten.
 func (h *history) insert(r recent) int {
-	h.Count, h.Sum, h.Squares = h.Count+1, h.Sum+r.Cents, h.Squares+r.Cents*r.Cents
+	h.count(1, int64(r.Cents))
 	if int(h.N) == len(h.Recent) {
 		h.forget(time.Unix(0, h.Recent[0].At+1))
 	}
@@ -112,6 +113,13 @@ func (h *history) insert(r recent) int {
 	h.Recent[at] = r
 	h.N++
 	return at
+}
+
+// count adds an amount to the sums, or takes it out when n is -1.
+func (h *history) count(n, cents int64) {
+	h.Count += n
+	h.Sum += n * cents
+	h.Squares += n * cents * cents
 }
 
 // within counts the payments of the minute that ends with payment i.

@@ -101,8 +101,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		alerts     []Alert
 		once       bool
 	}{
-		{"missing", fmt.Sprintf("the amount case of card %d was planted, and payments [%d] of it are not alerted", card, first),
-			slices.Delete(slices.Clone(right), i, i+1), true},
+		{
+			"missing", fmt.Sprintf("the amount case of card %d was planted, and payments [%d] of it are not alerted", card, first),
+			slices.Delete(slices.Clone(right), i, i+1), true,
+		},
 		{"innocent", fmt.Sprintf("payment %d is alerted for travel, and is innocent", innocent), append(slices.Clone(right), Alert{Rule: Travel, Payment: innocent}), true},
 		{"twice", "1 alerts came more than once", append(slices.Clone(right), right[0]), true},
 		{"twice where it may", "", append(slices.Clone(right), right[0]), false},

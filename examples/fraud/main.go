@@ -165,7 +165,7 @@ func runAndKill(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	start := func() (*exec.Cmd, error) {
-		cmd := exec.CommandContext(ctx, self, "-job-only", "-rate", fmt.Sprint(o.rate), "-duration", o.duration.String(), //nolint:gosec // itself
+		cmd := exec.CommandContext(ctx, self, "-job-only", "-rate", fmt.Sprint(o.rate), "-duration", o.duration.String(),
 			"-dir", o.dir, "-seed", fmt.Sprint(o.seed))
 		cmd.Stdout, cmd.Stderr = out, out
 		return cmd, cmd.Start()

@@ -47,7 +47,7 @@ var worldBegins = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 func newWorld(seed uint64, total int64) *world {
 	w := &world{seed: seed, total: total, cards: total / rounds, special: map[int64]Payment{}}
 	w.pace = roundTime / time.Duration(w.cards)
-	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // fraud that can be repeated
+	rng := rand.New(rand.NewPCG(seed, 1))
 	used := map[uint64]bool{}
 	for tries := int64(0); len(w.cases) < int(w.cards/100) && tries < w.cards; tries++ {
 		rule := []Rule{Velocity, Travel, Amount}[len(w.cases)%3]

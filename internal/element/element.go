@@ -60,6 +60,20 @@ func (h *Header) Origin(i int) *Origin {
 	return &h.Origins[i]
 }
 
+// MoveOrigin makes the origin of record from that of record to, as a batch is compacted.
+func (h *Header) MoveOrigin(to, from int) {
+	if len(h.Origins) > 0 {
+		h.Origins[to] = h.Origins[from]
+	}
+}
+
+// CutOrigins keeps the origins of the first n records.
+func (h *Header) CutOrigins(n int) {
+	if len(h.Origins) > n {
+		h.Origins = h.Origins[:n]
+	}
+}
+
 // Advance notes that the watermark is t after the first at records. Calls come with rising at and t.
 func (h *Header) Advance(at int, t int64) {
 	h.Steps = AppendStep(h.Steps, Step{Time: t, At: int32(at)})

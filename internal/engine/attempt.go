@@ -37,6 +37,9 @@ type attempt struct {
 	acks  map[int]*cut
 	carry map[string][][]byte
 
+	// retired is set when the old checkpoints of the last epoch are removed; nil when nobody need wait for that.
+	retired task.Event
+
 	triggered time.Time
 	epochTime time.Duration
 	epochs    int64
@@ -322,8 +325,16 @@ func (a *attempt) loop(stop, ctx context.Context) {
 			return
 		}
 		a.report()
-		a.mail.ev.Wait(tick)
+		a.mail.ev.Wait(a.untilDue())
 	}
+}
+
+// untilDue returns how long the coordinator may wait: until the next epoch is due, and no longer than a tick.
+func (a *attempt) untilDue() time.Duration {
+	if due := a.triggered.Add(a.cfg.Interval).Sub(a.env.Sched.Now()); due > 0 && a.cfg.Interval > 0 && a.coord.Phase() == epoch.Idle {
+		return min(due, tick)
+	}
+	return tick
 }
 
 func (a *attempt) lastEpoch() uint64 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-stream/millrace/internal/epoch"
 	"github.com/millrace-stream/millrace/internal/snapshot"
+	"github.com/millrace-stream/millrace/internal/task"
 )
 
 // publication is the manifest of an epoch on its way to storage.
@@ -23,7 +24,12 @@ func (a *attempt) publish(f epoch.Publish) {
 		a.mail.post(mail{published: p, err: err})
 		return
 	}
+	retired := a.retired
+	a.retired = nil // only one may wait for it, and once
 	a.group.Go("publish", func() {
+		if retired != nil {
+			retired.Wait(task.Forever)
+		}
 		a.mail.post(mail{published: p, err: a.publishNow(m)})
 	})
 }
@@ -154,11 +160,17 @@ func (a *attempt) commitNow(ctx context.Context, m *snapshot.Manifest) error {
 	return a.env.Hit("commit.after")
 }
 
-// retire removes what no kept checkpoint needs. It is not urgent and may fail.
+// retire removes what no kept checkpoint needs. It is not urgent and may fail, and it asks storage much: so it runs beside the
+// coordinator, which could not trigger the next epoch meanwhile. The next publication waits for it.
 func (a *attempt) retire(n uint64) {
 	a.epochTime = a.env.Sched.Now().Sub(a.triggered)
 	a.cfg.Log.Debug("epoch committed", "job", a.cfg.Job, "epoch", n, "took", a.epochTime)
-	if _, err := a.store.Retire(a.cfg.Keep); err != nil {
-		a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
-	}
+	retired := a.env.Sched.NewEvent()
+	a.retired = retired
+	a.group.Go("retire", func() {
+		defer retired.Set()
+		if _, err := a.store.Retire(a.cfg.Keep); err != nil {
+			a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
+		}
+	})
 }

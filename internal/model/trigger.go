@@ -251,6 +251,7 @@ func (x *custom[T]) alarms() []int64 { return x.processing }
 // What follows is window.TriggerContext.
 
 func (x *custom[T]) Window() window.Span { return window.Span{Start: x.c.start, End: x.c.end} }
+
 func (x *custom[T]) EventTime() time.Time {
 	switch {
 	case x.s.record:

@@ -178,6 +178,7 @@ func (d *dedupOp[K, T]) Process(b element.Batch) error {
 			}
 			if kept != at {
 				in.Records[kept], in.Times[kept] = in.Records[at], in.Times[at]
+				in.MoveOrigin(kept, at)
 			}
 			kept++
 		}
@@ -187,6 +188,7 @@ func (d *dedupOp[K, T]) Process(b element.Batch) error {
 		steps = d.step(steps, kept, in.Steps[step].Time)
 	}
 	in.Records, in.Times, in.Hashes, in.Steps = in.Records[:kept], in.Times[:kept], in.Hashes[:0], steps
+	in.CutOrigins(kept)
 	return d.pass(in)
 }
 

@@ -21,6 +21,8 @@ type ProcessConfig[K comparable, T, O any] struct {
 	States *states.Registry[K]
 	// Sides are the side outputs that it has declared.
 	Sides []SideOutput
+	// Origins says that the function asks where records come from.
+	Origins bool
 	// Open and Close are called once; they may be nil.
 	Open  func(c *Context) error
 	Close func() error
@@ -218,7 +220,9 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 			hash = x.KeyCodec.Hash(&x.key)
 		}
 		p.Call(&x.key, hash, in.Times[i], p.clock)
-		p.origin = in.Origin(i)
+		if x.Origins {
+			p.origin = in.Origin(i)
+		}
 		if err := x.OnRecord(p, &in.Records[i]); err != nil {
 			return recordError(err, p.Event)
 		}

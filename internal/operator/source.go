@@ -55,9 +55,6 @@ const maxOpenReaders = 64
 // be found idle all the same, or be read when it is not quiet any more.
 const askAgain = 10 * time.Millisecond
 
-// Alignments are those of the sources of an attempt, by name.
-type Alignments map[string]*progress.Alignment
-
 type sourceOp[T any] struct {
 	stamper[T]
 	src  connect.Source[T]
@@ -79,7 +76,7 @@ type sourceOp[T any] struct {
 	last     *split[T]
 	lastRead int
 	// member is nil without an alignment.
-	member *progress.Member
+	member *alignMember
 	// clock is the last processing time that records have got, with TimeSpec.Clock.
 	clock int64
 }

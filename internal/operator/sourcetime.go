@@ -147,7 +147,7 @@ func (s *sourceOp[T]) Join(all Alignments, id string, wake func()) {
 		name = "group " + spec.Group
 	}
 	if all[name] == nil {
-		all[name] = &progress.Alignment{}
+		all[name] = &alignment{}
 	}
 	s.member = all[name].Join(wake)
 }

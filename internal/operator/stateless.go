@@ -98,7 +98,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 	}
 	verdict := f.buf[:n]
 	f.keep(in.Records, verdict)
-	kept, step, origins := 0, 0, len(in.Origins) > 0
+	kept, step := 0, 0
 	for i, ok := range verdict {
 		// Steps move to where their place is among the kept records.
 		for step < len(in.Steps) && int(in.Steps[step].At) == i {
@@ -111,9 +111,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		if kept != i {
 			in.Records[kept] = in.Records[i]
 			in.Times[kept] = in.Times[i]
-			if origins {
-				in.Origins[kept] = in.Origins[i]
-			}
+			in.MoveOrigin(kept, i)
 		}
 		kept++
 	}
@@ -121,9 +119,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		in.Steps[step].At = int32(kept)
 	}
 	in.Records, in.Times, in.Hashes = in.Records[:kept], in.Times[:kept], in.Hashes[:0]
-	if origins {
-		in.Origins = in.Origins[:kept]
-	}
+	in.CutOrigins(kept)
 	in.Steps = mergeSteps(in.Steps)
 	f.c.Counters.In.Add(int64(n))
 	f.c.Counters.Out.Add(int64(kept))

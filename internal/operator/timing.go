@@ -115,20 +115,18 @@ func (s *stamper[T]) guard(b *element.Of[T]) (bad int, err error) {
 					timeOf(t).Format(time.RFC3339Nano), s.time.Ahead.Most, timeOf(now).Format(time.RFC3339Nano))
 			}
 			s.c.Counters.Ahead.Add(1)
-			if err := s.ahead.Emit(&b.Records[i], t); err != nil {
+			if err := s.ahead.EmitFrom(&b.Records[i], t, b.Origin(i)); err != nil {
 				return i, err
 			}
 			continue
 		}
 		b.Records[kept], b.Times[kept] = b.Records[i], t
-		if len(b.Origins) > 0 {
-			b.Origins[kept] = b.Origins[i]
-		}
+		b.MoveOrigin(kept, i)
 		s.places = append(s.places, int32(i))
 		kept++
 	}
 	b.Records, b.Times = b.Records[:kept], b.Times[:kept]
-	b.Origins = b.Origins[:min(kept, len(b.Origins))]
+	b.CutOrigins(kept)
 	return 0, s.ahead.Flush()
 }
 

@@ -113,9 +113,11 @@ type ownMood struct{ s mood }
 func (o *ownMood) Record(c window.TriggerContext, r rec) window.Decision {
 	return moods.OnRecord(c, &o.s, &r)
 }
+
 func (o *ownMood) EventTime(c window.TriggerContext) window.Decision {
 	return moods.OnEventTime(c, &o.s)
 }
+
 func (o *ownMood) ProcessingTime(c window.TriggerContext) window.Decision {
 	return moods.OnProcessingTime(c, &o.s)
 }

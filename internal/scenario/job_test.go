@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // the same zones on every machine
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/agg"
@@ -42,8 +43,7 @@ type builder struct {
 	// disorder and lateness are options of a later part.
 	disorder, lateness time.Duration
 	windows            window.Assigner
-	trigger            window.Trigger
-	discarding         bool
+	firing             firing
 	in                 millrace.Stream[rec]
 	windowed           millrace.Windowed[string, rec]
 	panes              millrace.Stream[millrace.Pane[string, string]]
@@ -87,7 +87,8 @@ func (b *builder) duration(words []string, i int) time.Duration {
 	return d
 }
 
-// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "session 5s", each perhaps with "offset 1s".
+// assigner reads windows: "tumbling 10s", "sliding 10s 5s", "cumulative 30s 10s", "session 5s", each perhaps with "offset 1s", and
+// "calendar day Europe/Berlin".
 func (b *builder) assigner(w []string) window.Assigner {
 	var offset time.Duration
 	if i := slices.Index(w, "offset"); i >= 0 {
@@ -104,8 +105,8 @@ func (b *builder) assigner(w []string) window.Assigner {
 		return window.Cumulative(b.duration(w, 1), b.duration(w, 2)).Offset(offset)
 	case "calendar":
 		return b.calendar(w)
-	case "count":
-		return b.countWindows(w)
+	case "records":
+		return b.records(w)
 	case "global":
 		return window.Global()
 	case "session-of-n":
@@ -116,7 +117,7 @@ func (b *builder) assigner(w []string) window.Assigner {
 }
 
 func (b *builder) calendar(w []string) window.Assigner {
-	units := map[string]window.Unit{"day": window.Day, "week": window.Week, "month": window.Month}
+	units := map[string]window.Unit{"day": window.Day, "week": window.Week, "month": window.Month, "quarter": window.Quarter, "year": window.Year}
 	zone, err := time.LoadLocation(w[2])
 	if err != nil || units[w[1]] == 0 {
 		b.fail("%s: %v", strings.Join(w, " "), err)
@@ -135,52 +136,16 @@ func (b *builder) number(w []string, i int) int64 {
 	return 1
 }
 
-// countWindows reads "count 3", perhaps with "every 2" or "partial".
-func (b *builder) countWindows(w []string) window.Assigner {
-	windows := window.Count(b.number(w, 1))
-	if i := slices.Index(w, "every"); i >= 0 {
-		windows = window.CountSliding(b.number(w, 1), b.number(w, i+1))
-	}
-	if slices.Contains(w, "partial") {
-		return windows.Partial()
-	}
-	return windows
-}
-
-// repeated reads a trigger that fires again and again.
-func (b *builder) repeated(w []string) window.Trigger {
-	switch w[0] {
-	case "every":
-		return window.Every(b.duration(w, 1))
-	case "every-count":
-		return window.EveryCount(b.number(w, 1))
-	case "every-event-time":
-		return window.EveryEventTime(b.duration(w, 1))
-	case "per-record":
-		return window.PerRecord()
-	case "per-watermark":
-		return window.PerWatermark()
-	}
-	b.fail("there is no trigger %q", w[0])
-	return window.PerRecord()
-}
-
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
 	case "out-of-order", "max-ahead":
 	case "drop-ahead":
 		take(b.out, "ahead", b.in.Ahead(), rec.String)
-	case "tumbling", "sliding", "session", "session-of-n", "cumulative", "calendar", "count", "global":
+	case "trigger", "early", "late", "discarding":
+		b.when(w)
+	case "tumbling", "sliding", "session", "session-of-n", "cumulative", "calendar", "records", "global":
 		b.windows = b.assigner(w)
-	case "early":
-		b.trigger = window.AtEnd().Early(b.repeated(w[1:]))
-	case "late":
-		b.trigger = window.AtEnd().Late(b.repeated(w[1:]))
-	case "trigger":
-		b.trigger = b.repeated(w[1:])
-	case "discarding":
-		b.discarding = true
 	case "lateness":
 		b.lateness = b.duration(w, 1)
 	case "list", "number", "sum", "max", "max-x", "top":
@@ -260,13 +225,7 @@ func list(rs []rec) string {
 }
 
 func (b *builder) aggregate(w []string) {
-	b.windowed = b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness)
-	if b.trigger != nil {
-		b.windowed = b.windowed.Trigger(b.trigger)
-	}
-	if b.discarding {
-		b.windowed = b.windowed.Discarding()
-	}
+	b.windowed = b.fire(b.in.KeyBy(rec.key).Window(b.windows).AllowedLateness(b.lateness))
 	switch w[0] {
 	case "list":
 		b.panes = b.windowed.Aggregate("op", agg.Then(agg.Collect[rec](), list))

@@ -96,15 +96,6 @@ func (r *Registry[K]) Types() map[string]string { return maps.Clone(r.types) }
 // Same reports whether two registries have the same states, as two calls of one factory should.
 func (r *Registry[K]) Same(types map[string]string) bool { return maps.Equal(r.types, types) }
 
-// Sections returns the names of the sections in the order of declaration.
-func (r *Registry[K]) Sections() []string {
-	names := make([]string, len(r.states))
-	for i, s := range r.states {
-		names[i] = s.section()
-	}
-	return names
-}
-
 // add declares a state. The mistakes in it are noted.
 func (r *Registry[K]) add(name, section, kind string, ttl TTL, s state, errs ...error) {
 	if r.sealed {

@@ -1,4 +1,4 @@
-package progress
+package operator
 
 import (
 	"math"
@@ -7,22 +7,25 @@ import (
 	"github.com/millrace-stream/millrace/internal/element"
 )
 
-// Alignment lets those that are far ahead wait for the slowest: each member says where its slowest split stands, and all can ask
+// Alignments are those of the sources of an attempt, by name.
+type Alignments map[string]*alignment
+
+// alignment lets those that are far ahead wait for the slowest: each member says where its slowest split stands, and all can ask
 // for the smallest of these. It may be used by several goroutines. The zero value has no members.
 //
 // A member that has nothing to wait for, since all of its splits are idle or have ended, stands at element.EndTime and holds nobody.
 // So there is always one that need not wait: the slowest itself, or everybody when there is none.
-type Alignment struct {
+type alignment struct {
 	mu struct {
 		sync.Mutex
-		members []*Member
+		members []*alignMember
 		low     int64
 	}
 }
 
-// Member is a party to an alignment.
-type Member struct {
-	of *Alignment
+// alignMember is a party to an alignment.
+type alignMember struct {
+	of *alignment
 	// low is where the member stands. awaits is the smallest low of all for which it wants to be woken, or noWait. Both are
 	// guarded by the lock of the alignment.
 	low, awaits int64
@@ -34,8 +37,8 @@ const noWait = math.MaxInt64
 
 // Join adds a member that stands at element.NoTime. It is done for all members before any of them moves. Wake is called, by any
 // goroutine, when what the member awaits has come; it must not block.
-func (a *Alignment) Join(wake func()) *Member {
-	m := &Member{of: a, low: element.NoTime, awaits: noWait, wake: wake}
+func (a *alignment) Join(wake func()) *alignMember {
+	m := &alignMember{of: a, low: element.NoTime, awaits: noWait, wake: wake}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.members = append(a.mu.members, m)
@@ -45,7 +48,7 @@ func (a *Alignment) Join(wake func()) *Member {
 
 // Set says where the slowest split of the member stands. It may go back, when a split is found or wakes up. It returns the smallest of all
 // members, and wakes those that have waited for it.
-func (m *Member) Set(low int64) (all int64) {
+func (m *alignMember) Set(low int64) (all int64) {
 	a := m.of
 	a.mu.Lock()
 	if low == m.low {
@@ -78,7 +81,7 @@ func (m *Member) Set(low int64) (all int64) {
 
 // Await asks to be woken when the smallest of all members is t or later. It returns false when it is so already. Each call takes the place
 // of the one before.
-func (m *Member) Await(t int64) bool {
+func (m *alignMember) Await(t int64) bool {
 	m.of.mu.Lock()
 	defer m.of.mu.Unlock()
 	if m.of.mu.low >= t {

@@ -1,4 +1,4 @@
-package progress
+package operator
 
 import (
 	"slices"
@@ -14,8 +14,8 @@ import (
 func TestAlignmentAgainstDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 4).Draw(t, "members")
-		var a Alignment
-		var members []*Member
+		var a alignment
+		var members []*alignMember
 		woken := make([]int, n)
 		at, awaits := make([]int64, n), make([]int64, n)
 		for i := range n {
@@ -56,7 +56,7 @@ func TestAlignmentAgainstDefinition(t *testing.T) {
 
 // TestAlignmentOfNobodyActive: when all stand at the end, nobody waits.
 func TestAlignmentOfNobodyActive(t *testing.T) {
-	var a Alignment
+	var a alignment
 	one, two := a.Join(func() {}), a.Join(func() {})
 	one.Set(element.EndTime)
 	if low := two.Set(element.EndTime); low != element.EndTime || one.Await(1<<62) {
