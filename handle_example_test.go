@@ -36,7 +36,7 @@ func ExampleEventNanosRef() {
 }
 
 // A source that has said nothing for a while holds back nothing.
-func ExampleTiming_IdleAfter() {
+func ExampleTiming_IdleAfter_union() {
 	job := millrace.NewJob("houses")
 	out := memory.NewSink[Reading]()
 	timing := millrace.EventTime(Reading.taken)
@@ -106,4 +106,35 @@ func ExampleCall_DeleteTimer() {
 	// Output:
 	// <nil>
 	// cellar: silent at 12:03, after 2 readings
+}
+
+// An order that is not paid within a day by the clock is given up; one that is has no timer any more when the input ends.
+func ExampleCall_DeleteProcessingTimer() {
+	type step struct {
+		Order string
+		Paid  bool
+	}
+	job := millrace.NewJob("orders")
+	out := memory.NewSink[string]()
+	job.From("steps", memory.Of(step{"a", false}, step{"b", false}, step{"b", true})).
+		KeyBy(func(s step) string { return s.Order }).
+		Process("pay", func(p *millrace.Proc[string, int, string], s step) error {
+			if s.Paid {
+				p.DeleteProcessingTimer("unpaid")
+				return nil
+			}
+			if _, ok := p.Watermark(); !ok { // there is no event time here: the clock has to do
+				p.SetProcessingTimer("unpaid", p.ProcessingTime().Add(24*time.Hour))
+			}
+			return nil
+		}, func(p *millrace.Proc[string, int, string], t millrace.Timer) error {
+			p.Emit("order " + p.Key() + " is " + t.Name)
+			return nil
+		}).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// order a is unpaid
 }
