@@ -15,7 +15,14 @@ import (
 // of disorder must cover how far splits are apart, and which records are late can differ from run to run where a subtask reads several
 // splits. An EventTime at the source has neither drawback: prefer it where the time can be known there. The watermark of s, other than its
 // end and its idleness, is forgotten.
-func (s Stream[T]) AssignTime(id string, t Timing[T]) Stream[T] {
+//
+// O is Timing of the records. The method has it as a parameter so that it is only compiled where it is called, and not for every type of
+// stream; another option of a source is a mistake.
+func (s Stream[T]) AssignTime[O SourceOption[T]](id string, option O) Stream[T] {
+	t, ok := any(option).(Timing[T])
+	if !ok {
+		t.errs = []error{errors.New("AssignTime: give it an EventTime: other options are for sources")}
+	}
 	n := &graph.Node{ID: id, Kind: "assign", Stateful: true, Inputs: s.input(false), Types: t.types(), Errs: slices.Clone(t.errs)}
 	if t.spec.Extract == nil && len(t.errs) == 0 {
 		n.Errs = append(n.Errs, errors.New("AssignTime: the Timing has no EventTime"))

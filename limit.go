@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/operator"
 )
@@ -24,12 +25,15 @@ type RateLimited[T any] struct {
 //
 // A burst of some milliseconds' worth of records lets high rates be reached: a task looks at the clock about that often. Time that passes
 // while the job is not running is not saved up.
-func (s Stream[T]) RateLimit(perSecond float64, burst int) RateLimited[T] {
+//
+// N is the type of the number. The method has it so that it is only compiled where it is called, and not for every type of stream.
+func (s Stream[T]) RateLimit[N agg.Number](perSecond N, burst int) RateLimited[T] {
+	rate := float64(perSecond)
 	pool := newPool[T](operator.BatchSize)
 	mode := new(operator.RateMode)
-	at := s.then("ratelimit", true, &operator.Spec{New: func() operator.Op { return operator.NewRate(pool, perSecond, burst, *mode) }})
+	at := s.then("ratelimit", true, &operator.Spec{New: func() operator.Op { return operator.NewRate(pool, rate, burst, *mode) }})
 	n := s.job.g.Nodes[at]
-	if !(perSecond > 0) || math.IsInf(perSecond, 0) { // a NaN is wrong too
+	if !(rate > 0) || math.IsInf(rate, 0) { // a NaN is wrong too
 		n.Errs = append(n.Errs, fmt.Errorf("the rate of a RateLimit is %v records per second: it must be more than 0 and finite", perSecond))
 	}
 	if burst < 1 {

@@ -22,8 +22,10 @@ type Sorted[T any] struct {
 //
 // Records that wait are part of checkpoints, under the name id, so T must be a type that package codec can encode. An epoch writes all
 // that wait for each key that has changed: keep the bound of disorder, which is how long they wait, as small as the input allows.
-func (k Keyed[K, T]) SortByTime(id string) Sorted[T] {
-	n := k.node(id, "sort")
+//
+// S is the type of the id. The method has it so that it is only compiled where it is called, and not for every type of keyed stream.
+func (k Keyed[K, T]) SortByTime[S ~string](id S) Sorted[T] {
+	n := k.node(string(id), "sort")
 	detach, err := codec.Detach[T]()
 	var held codec.Codec[operator.Waiting[T]]
 	if err == nil {
