@@ -9,13 +9,14 @@ FUZZTIME     ?= 20s
 BENCH        ?= .
 BENCHTIME    ?= 1s
 TESTFLAGS    ?=
+FRAUDFLAGS   ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fuzz clean
+.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ chaos: setup ## kill a running job KILLS=100 times and compare its output with w
 demo: setup ## watch a real job run, be killed and go on
 	$(GO) run ./examples/flights/demo
 
+fraud: setup ## watch card fraud found at 20,000 payments a second, with latencies (FRAUDFLAGS=-kill)
+	$(GO) run ./examples/fraud $(FRAUDFLAGS)
+
 fuzz: setup ## run every fuzz test for FUZZTIME=20s
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
@@ -71,5 +75,5 @@ fuzz: setup ## run every fuzz test for FUZZTIME=20s
 	  done; done
 
 clean: ## remove what builds, tests and demos left here
-	rm -rf bin out tmp coverage.out
+	rm -rf bin out checkpoints tmp coverage.out
 	find . -name '*.test' -o -name '*.prof' | xargs -r rm -f

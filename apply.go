@@ -41,5 +41,5 @@ func (w Windowed[K, T]) Apply[R any](id string, f func(p Pane[K, []T], emit func
 	if f == nil {
 		n.Errs = append(n.Errs, errors.New("the function is nil"))
 	}
-	return Stream[R]{job: job, node: job.add(1, n), timed: true}
+	return Stream[R]{job: job, node: job.add(1, n), timed: w.timed()}
 }

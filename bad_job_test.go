@@ -126,7 +126,7 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		}, `JOB:LINE: operator "in": EventTime: the function is nil`},
 		{"nil event time by pointer", func(j *millrace.Job) {
 			minute(j.From("in", memory.Of[ride](), millrace.EventNanosRef[ride](nil))).Aggregate("n", count()).To("out", counts())
-		}, `JOB:LINE: operator "in": EventTime: the function is nil`},
+		}, `JOB:LINE: operator "in": EventNanosRef: the function is nil`},
 		{"nil source option", func(j *millrace.Job) {
 			minute(j.From("in", memory.Of[ride](), nil)).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "in": a source option is nil` + "\n\t" + `JOB:LINE: operator "n": windows need event time: give EventTime to the source`},

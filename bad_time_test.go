@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-stream/millrace"
@@ -25,9 +26,14 @@ import (
 
 var errEnough = errors.New("the test has seen enough")
 
-// drive runs a job until step, called with its status again and again, says that it is enough; the job is then stopped. A
-// step that never says so fails the test after a time.
+// drive runs a job, in virtual time, until step, called with its status again and again, says that it is enough; the job is then
+// stopped. A step that never says so fails the test after a time.
 func drive(t *testing.T, job *millrace.Job, cfg millrace.Config, step func(s millrace.Status) bool) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { driveNow(t, job, cfg, step) })
+}
+
+func driveNow(t *testing.T, job *millrace.Job, cfg millrace.Config, step func(s millrace.Status) bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -81,11 +87,15 @@ func rows(key string, at ...int) string {
 
 // followed counts per minute what is appended to the files of a directory.
 func followed(in string, idle time.Duration, out *memory.Sink[millrace.Pane[string, int64]], late *memory.Sink[reading]) *millrace.Job {
-	job := millrace.NewJob("follow")
 	timing := millrace.EventTime(reading.time)
 	if idle > 0 {
 		timing = timing.IdleAfter(idle)
 	}
+	return followedBy(in, timing, out, late)
+}
+
+func followedBy(in string, timing millrace.Timing[reading], out *memory.Sink[millrace.Pane[string, int64]], late *memory.Sink[reading]) *millrace.Job {
+	job := millrace.NewJob("follow")
 	w := job.From("in", file.CSV[reading](filepath.Join(in, "*.csv")).Follow(5*time.Millisecond), timing).
 		KeyBy(reading.key).Window(window.Tumbling(time.Minute))
 	w.Aggregate("n", agg.Count[reading]()).To("out", out)

@@ -73,10 +73,14 @@ type Status struct {
 	In, Out int64
 	// Late counts records that came too late for all windows of an operator, or for a Dedup or SortByTime; LateWindows counts the windows that missed them.
 	Late, LateWindows int64
+	// Ahead counts records left out because their event time is too far ahead of the clock: see Timing.DropAhead.
+	Ahead int64
 	// Filtered counts records that filters left out.
 	Filtered int64
 	// Duplicates counts records that a Dedup left out, Conflicts those of them whose content was not that of the first.
 	Duplicates, Conflicts int64
+	// Dropped counts records that a RateLimit left out.
+	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing in its table.
 	Misses int64
 	// BytesRead and BytesTotal are those of the splits, as far as their sizes are known.

@@ -32,8 +32,8 @@ type dedupSettings[T any] struct {
 // output Duplicates.
 //
 // An id is remembered until the watermark is horizon + allowed lateness past the event time of its record, and forgotten at the
-// latest when it is a quarter of the horizon past that. So memory is for the ids of that time: 24 bytes for each and what the id
-// takes, times about 2 for the room that tables leave.
+// latest when it is a quarter of the horizon past that. So memory is for the ids of that time: 16 bytes for each and what the id
+// takes, times about 2 for the room that tables leave, and up to 7 bytes for a filter. Content takes as much again.
 //
 // Two duplicates of different splits arrive in any order; which of them is the first is then not determined.
 func (s Stream[T]) Dedup[ID comparable](id string, eventID func(T) ID, horizon time.Duration) Deduped[T] {
@@ -45,16 +45,12 @@ func (s Stream[T]) Dedup[ID comparable](id string, eventID func(T) ID, horizon t
 	if !s.timed {
 		n.Errs = append(n.Errs, errors.New("the horizon of Dedup is event time: give EventTime to the source"))
 	}
-	seen, err := codec.For[operator.Seen]()
-	if err != nil {
-		n.Errs = append(n.Errs, err)
-	}
 	set := &dedupSettings[T]{lateness: horizon}
 	n.Types["horizon"], n.Types["lateness"], n.Types["content"] = horizon.String(), horizon.String(), "none"
 	pool := newPool[T](operator.BatchSize)
 	n.Op = &operator.Spec{Partition: k.partition(), New: func() operator.Op {
 		return operator.NewDedup(operator.DedupConfig[ID, T]{
-			Horizon: int64(horizon), Lateness: int64(set.lateness), Key: k.key, KeyCodec: k.codec, Seen: seen, Content: set.content, Pool: pool,
+			Horizon: int64(horizon), Lateness: int64(set.lateness), Key: k.key, KeyCodec: k.codec, Content: set.content, Pool: pool,
 		})
 	}}
 	return Deduped[T]{Stream: Stream[T]{job: s.job, node: s.job.add(1, n), timed: s.timed}, set: set}

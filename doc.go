@@ -12,7 +12,7 @@
 //		Window(window.Tumbling(time.Hour)).
 //		Aggregate("rides-per-base", agg.Count[Ride]())
 //	counts.To("counts", file.JSONL[millrace.Pane[string, int64]]("out/counts"))
-//	err := millrace.Run(ctx, job, millrace.Config{Checkpoint: millrace.CheckpointConfig{Dir: "state"}})
+//	err := millrace.Run(ctx, job, millrace.Config{Checkpoint: millrace.CheckpointConfig{Dir: "checkpoints"}})
 //
 // # Time
 //

@@ -198,13 +198,38 @@ func TestLookupJoinsKilledAnywhereKeepTheirTables(t *testing.T) {
 
 // after lets a source have nothing until n records have passed a function.
 func after[T, V any, K comparable](n int64, s connect.Source[T], key func(V) K) (connect.Source[T], func(V) K) {
-	open, seen := &atomic.Bool{}, &atomic.Int64{}
-	return gated[T]{s, open}, func(v V) K {
-		if seen.Add(1) == n {
-			open.Store(true)
-		}
+	seen := &atomic.Int64{}
+	return gatedBy(s, func() bool { return seen.Load() >= n }), func(v V) K {
+		seen.Add(1)
 		return key(v)
 	}
+}
+
+// gatedBy lets a source have nothing until a condition holds.
+func gatedBy[T any](s connect.Source[T], open func() bool) connect.Source[T] {
+	return condition[T]{s, open}
+}
+
+type condition[T any] struct {
+	connect.Source[T]
+	open func() bool
+}
+
+func (g condition[T]) Open(ctx context.Context, s connect.Split, pos []byte) (connect.Reader[T], error) {
+	r, err := g.Source.Open(ctx, s, pos)
+	return conditionReader[T]{r, g}, err
+}
+
+type conditionReader[T any] struct {
+	connect.Reader[T]
+	g condition[T]
+}
+
+func (r conditionReader[T]) Read(ctx context.Context, records []T) (int, error) {
+	if !r.g.open() {
+		return 0, nil
+	}
+	return r.Reader.Read(ctx, records)
 }
 
 // TestLookupJoinsFindTheLatest: by arrival and not by event time, inner and left, with misses counted.

@@ -122,7 +122,7 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 	err = Run(cmd.Context(), job, cfg)
 	stopped := err != nil && cmd.Context().Err() != nil && errors.Is(err, context.Cause(cmd.Context()))
 	sum := console.Summary{
-		Job: job.Name(), In: last.In, Out: last.Out, Late: last.Late, Filtered: last.Filtered, Duplicates: last.Duplicates, Processed: last.InRun,
+		Job: job.Name(), In: last.In, Out: last.Out, Late: last.Late, Filtered: last.Filtered, Duplicates: last.Duplicates, Ahead: last.Ahead, Processed: last.InRun,
 		Duration: last.Elapsed, Epochs: uint64(last.Epochs), Restarts: last.Restarts, Outcome: "finished",
 	}
 	switch {

@@ -29,6 +29,16 @@ func (c *Call[K, O]) EventTime() time.Time { return operator.Time(c.p.Event) }
 // after a restart.
 func (c *Call[K, O]) ProcessingTime() time.Time { return operator.Time(c.p.Now()) }
 
+// Origin returns where the record comes from. Ok is false when that is not known: without WithOrigin, in timers, and for records that a stateful
+// operator, such as a window, has made.
+func (c *Call[K, O]) Origin() (o Origin, ok bool) {
+	from := c.p.Origin()
+	if from == nil {
+		return Origin{}, false
+	}
+	return Origin{Source: from.Split.Source, Split: from.Split.Split, Record: from.Record, Place: from.Place}, true
+}
+
 // Watermark returns the operator's clock: the watermark before this record, or in a timer of event time its time, if that is later. ok is
 // false before the first.
 func (c *Call[K, O]) Watermark() (t time.Time, ok bool) {
@@ -106,6 +116,16 @@ func (p *Proc[K, S, O]) State() *S {
 func (p *Proc[K, S, O]) Clear() {
 	p.value.Clear()
 	p.state = nil
+}
+
+// Origin is where a record comes from.
+type Origin struct {
+	// Source is the id of the source, Split that of the split, such as a file.
+	Source, Split string
+	// Record is the number of the record in its split, from 0. It is the same in every run.
+	Record int64
+	// Place is the place in words of the source, such as "flights.csv:17".
+	Place string
 }
 
 // Timer is a timer that fires.

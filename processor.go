@@ -60,7 +60,9 @@ type Processing[K comparable, T any] struct {
 	keyed Keyed[K, T]
 	ttl   states.TTL
 	sides []operator.SideOutput
-	errs  []error
+	// origin says that the function asks for the origins of records.
+	origin bool
+	errs   []error
 }
 
 func (k Keyed[K, T]) processing() Processing[K, T] { return Processing[K, T]{keyed: k} }
@@ -71,6 +73,16 @@ func (k Keyed[K, T]) StateTTL(ttl state.TTL) Processing[K, T] { return k.process
 // SideOutputs declares outputs of the process function besides the main one. Each is read with Stream.Side.
 func (k Keyed[K, T]) SideOutputs(outputs ...AnySideOutput) Processing[K, T] {
 	return k.processing().SideOutputs(outputs...)
+}
+
+// WithOrigin makes Call.Origin tell where a record comes from. The sources in front of it then note the place of each of their records, which
+// costs time and memory for all on the way; without it nothing is noted.
+func (k Keyed[K, T]) WithOrigin() Processing[K, T] { return k.processing().WithOrigin() }
+
+// WithOrigin is Keyed.WithOrigin.
+func (k Processing[K, T]) WithOrigin() Processing[K, T] {
+	k.origin = true
+	return k
 }
 
 // StateTTL is Keyed.StateTTL.
@@ -247,6 +259,7 @@ func checkProcessor[K comparable, T, O any, P Processor[K, T, O]](p P) error {
 func (k Processing[K, T]) node(id string) *graph.Node {
 	n := k.keyed.node(id, "process")
 	n.Errs = append(n.Errs, k.errs...)
+	n.WantsOrigins = k.origin
 	return n
 }
 

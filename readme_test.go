@@ -45,7 +45,7 @@ func readmeJob(ctx context.Context) error {
 	perOrigin.Late().To("late", file.CSV[Flight]("out/late"))
 
 	return millrace.Run(ctx, job, millrace.Config{
-		Checkpoint: millrace.CheckpointConfig{Dir: "state", Interval: time.Second},
+		Checkpoint: millrace.CheckpointConfig{Dir: "checkpoints", Interval: time.Second},
 	})
 	// end
 }

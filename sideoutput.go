@@ -10,7 +10,7 @@ import (
 )
 
 // SideOutput names a second output of an operator, with records of type T. It is a value, which is given to the operator (SideOutputs),
-// to what it emits (Call.EmitSide, Context.EmitSide), and to the stream where it is read (Stream.Side). Two with the same name and type are
+// to what it emits (Call.EmitSide), and to the stream where it is read (Stream.Side). Two with the same name and type are
 // the same.
 type SideOutput[T any] struct {
 	name string

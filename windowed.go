@@ -22,13 +22,15 @@ type Windowed[K comparable, T any] struct {
 	keyed    Keyed[K, T]
 	assigner window.Assigner
 	lateness time.Duration
+	pre      preAggregation
+	firing   firing
 	// single says that one subtask holds all windows.
 	single bool
 	// first is the first operator on these windows: the one whose late output Late returns.
 	first *int
 }
 
-// Window cuts the records of each key into windows of event time.
+// Window cuts the records of each key into windows: of event time, of a number of records (window.Count), or one of all (window.Global).
 func (k Keyed[K, T]) Window(a window.Assigner) Windowed[K, T] {
 	first := -1
 	return Windowed[K, T]{keyed: k, assigner: a, first: &first}
@@ -53,7 +55,7 @@ func (w Windowed[K, T]) Late() Stream[T] {
 
 // Aggregate combines the records of each key and window into one value. The id names the state.
 func (w Windowed[K, T]) Aggregate[A, R any](id string, a agg.Aggregator[T, A, R]) Stream[Pane[K, R]] {
-	return Stream[Pane[K, R]]{job: w.keyed.stream.job, node: addWindows(w, id, "aggregate", a, nil), timed: true}
+	return Stream[Pane[K, R]]{job: w.keyed.stream.job, node: addWindows(w, id, "aggregate", a, nil), timed: w.timed()}
 }
 
 // addWindows adds the operator of the windows. It is called by the verbs only. Own, if not nil, makes the aggregators of subtasks.
@@ -77,21 +79,36 @@ func addWindows[K comparable, T, A, R any](
 	if w.lateness < 0 {
 		check(fmt.Errorf("AllowedLateness is %v: it must not be negative", w.lateness))
 	}
-	if !k.stream.timed {
+	if !k.stream.timed && !w.endless() {
 		check(errors.New("windows need event time: give EventTime to the source"))
 	}
-	var newOp func() operator.Op
+	spec := &operator.Spec{Partition: k.partition()}
 	switch {
 	case w.assigner == nil:
 		check(errors.New("the window assigner is nil"))
 	case w.assigner.Check() != nil:
 		check(w.assigner.Check())
+	case w.triggered():
+		if w.pre == preAggregateAlways {
+			check(errors.New("PreAggregate(true): a trigger sees every record, so nothing can be aggregated before the exchange"))
+		}
+		spec.New = triggered(w, a, own, n, check)
 	case w.assigner.Spec().Kind == window.KindSession, w.assigner.Spec().Kind == window.KindSessionBy:
-		newOp = sessions(w, a, own, n, check)
+		if w.pre == preAggregateAlways {
+			check(errors.New("PreAggregate(true): sessions are not known before the exchange, so nothing can be aggregated there"))
+		}
+		spec.New = sessions(w, a, own, n, check)
 	default:
-		newOp = aligned(w, a, own, n, check)
+		spec.New = aligned(w, a, own, n, check)
+		panes, err := pane.New(w.assigner.Spec())
+		switch {
+		case own != nil && w.pre == preAggregateAlways:
+			check(errors.New("PreAggregate(true): Apply keeps all records, so nothing can be aggregated before the exchange"))
+		case own == nil && err == nil:
+			spec.Combine = combine(w, a, panes, n)
+		}
 	}
-	n.Op = &operator.Spec{New: newOp, Partition: k.partition()}
+	n.Op = spec
 	at := k.stream.job.add(2, n)
 	if *w.first < 0 {
 		*w.first = at
@@ -138,14 +155,20 @@ func sessions[K comparable, T, A, R any](
 		Pool: newPool[Pane[K, R]](operator.BatchSize), LatePool: newPool[T](operator.ExchangeSize),
 		MissedPool: newPool[window.Missed[K, T]](operator.ExchangeSize), Own: own,
 	}
-	if spec.Kind == window.KindSessionBy {
-		by, ok := w.assigner.(window.SessionByWindows[T])
-		if !ok {
-			check(fmt.Errorf("%T is made for records of another type than those of the stream, %v", w.assigner, reflect.TypeFor[T]()))
-		}
-		cfg.GapOf = func(r *T) time.Duration { return by.Gap(*r) }
-	}
+	cfg.GapOf = w.gapOf(check)
 	return func() operator.Op { return operator.NewSession(cfg) }
+}
+
+// gapOf returns the function of sessions of which each record has a gap of its own; nil for other windows.
+func (w Windowed[K, T]) gapOf(check func(error)) func(r *T) time.Duration {
+	if w.assigner.Spec().Kind != window.KindSessionBy {
+		return nil
+	}
+	by, ok := w.assigner.(window.SessionByWindows[T])
+	if !ok {
+		check(fmt.Errorf("%T is made for records of another type than those of the stream, %v", w.assigner, reflect.TypeFor[T]()))
+	}
+	return func(r *T) time.Duration { return by.Gap(*r) }
 }
 
 func accumulator(err error) error {

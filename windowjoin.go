@@ -205,6 +205,10 @@ func newWindowJoin[K comparable, L, R any](
 		check(errors.New("a window join takes no SessionBy, whose function knows one of the two types of records only: take Session"))
 		return nil
 	}
+	if spec.Kind == window.KindCount || spec.Kind == window.KindGlobal {
+		check(fmt.Errorf("a window join takes no %v windows, which have no end in event time: take Tumbling, Sliding or Session", spec))
+		return nil
+	}
 	both := collectBoth[L, R]()
 	if both.Err != nil {
 		check(fmt.Errorf("the records cannot be kept in checkpoints: %w", both.Err))

@@ -1,13 +1,44 @@
 // Package agg makes aggregators: what a window keeps of its records, and the result that comes out of it.
 //
-// An Aggregator is a struct of functions over an accumulator. The ready-made ones are joined with Combine2 to Combine4 and
-// changed with Then; an own one is a struct literal:
+// A window is given one, and an id under which its state is kept:
+//
+//	rides.KeyBy(Ride.base).
+//		Window(window.Tumbling(time.Hour)).
+//		Aggregate("fares", agg.Sum(Ride.cents))
+//
+// # Which one
+//
+//	how many                     Count, CountDistinct; DistinctBits for integers, ApproxDistinct when there are too many
+//	how much                     Sum, Mean, Min, Max, Variance, StdDev, Quantiles, Histogram
+//	which record                 MinBy, MaxBy, TopBy, TopN; First and Last by time
+//	all of them                  Collect, which keeps every record of the window
+//	something else of the same   Reduce, from two records to one of the same type
+//
+// # Several at once
+//
+// Then changes the result of an aggregator. Combine2, Combine3 and Combine4 run several over the same records, and a function makes one result of
+// theirs:
+//
+//	type fares struct {
+//		Rides, Cents int64
+//	}
+//
+//	agg.Combine2(agg.Count[Ride](), agg.Sum(Ride.cents), func(n, cents int64) fares { return fares{n, cents} })
+//
+// # One of one's own
+//
+// An Aggregator is a struct of functions over an accumulator, of any type that package codec can encode:
 //
 //	agg.Aggregator[Ride, int64, int64]{
 //		Add:    func(total *int64, r *Ride) { *total += r.Cents },
 //		Merge:  func(dst, src *int64) { *dst += *src },
 //		Result: func(total *int64) int64 { return *total },
 //	}
+//
+// Sliding windows, sessions, and whatever else puts accumulators together need Merge. A mistake in an aggregator, such as a number of
+// quantiles that cannot be, is told with the other mistakes of the job before it runs.
+//
+// # What results depend on
 //
 // Functions over a field take the record by value (Sum, Min, ...). For a record of ten words the copy costs less than a nanosecond
 // against a function that takes a pointer, so there is no second form of each.
@@ -25,6 +56,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
 )
@@ -47,9 +79,42 @@ type Aggregator[T, A, R any] struct {
 	Check func(record *T) error
 	// Verify, if not nil, is called before Result; on an error there is no result, and the error goes to the error policy.
 	Verify func(acc *A) error
+	// Exact says that the result is the same to the last digit however the records were divided among accumulators before a merge. It
+	// matters to accumulators with floating-point numbers only: see MergesExactly.
+	Exact bool
 	// Err is a mistake in the making of the aggregator: the job that uses it does not pass validation. The functions must
 	// not be called then.
 	Err error
+}
+
+// MergesExactly reports whether accumulators can be merged and the result is the same however the records were divided among them:
+// Exact says so, or the accumulator holds no floating-point numbers, whose sums depend on their order. Only such records are
+// aggregated before they are exchanged, unless the job asks for more.
+func (a *Aggregator[T, A, R]) MergesExactly() bool {
+	return a.Merge != nil && (a.Exact || !hasFloat(reflect.TypeFor[A](), nil))
+}
+
+// hasFloat reports whether values of a type hold floating-point numbers, or may.
+func hasFloat(t reflect.Type, seen []reflect.Type) bool {
+	if slices.Contains(seen, t) {
+		return false
+	}
+	seen = append(seen, t)
+	switch t.Kind() {
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128, reflect.Interface:
+		return true
+	case reflect.Array, reflect.Slice, reflect.Pointer:
+		return hasFloat(t.Elem(), seen)
+	case reflect.Map:
+		return hasFloat(t.Key(), seen) || hasFloat(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasFloat(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Integer is any integer type.
@@ -76,7 +141,7 @@ func Count[T any]() Aggregator[T, int64, int64] {
 func Then[T, A, R, S any](a Aggregator[T, A, R], f func(R) S) Aggregator[T, A, S] {
 	result := a.Result
 	return Aggregator[T, A, S]{
-		Init: a.Init, Add: a.Add, Merge: a.Merge, Check: a.Check, Verify: a.Verify,
+		Init: a.Init, Add: a.Add, Merge: a.Merge, Check: a.Check, Verify: a.Verify, Exact: a.Exact,
 		Result: func(acc *A) S { return f(result(acc)) },
 		Err:    errors.Join(a.Err, missing("Then", f == nil)),
 	}

@@ -60,6 +60,7 @@ func ApproxDistinctAt[T any, V comparable](precision int, f func(T) V) Aggregato
 			acc.add(h, precision)
 		},
 		Merge:  func(dst, src *ApproxState[V]) { dst.merge(src, precision) },
+		Exact:  true,
 		Result: func(acc *ApproxState[V]) int64 { return acc.estimate() },
 		Verify: func(acc *ApproxState[V]) error {
 			if acc.mixed {

@@ -164,6 +164,7 @@ func topN[T any](name string, n int, compare func(a, b *T) int) Aggregator[T, To
 			}
 		},
 		Result: func(acc *TopState[T]) []T { return it.list(acc.items) },
+		Exact:  true,
 		Err:    err,
 	}
 }

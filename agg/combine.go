@@ -21,6 +21,7 @@ func Combine2[T, A, B, RA, RB, R any](
 		Verify: bothVerify(a.Verify, b.Verify, func(s *state) (*A, *B) { return &s.a, &s.b }),
 		Err:    errors.Join(a.Err, b.Err, missing("Combine", f == nil)),
 	}
+	c.Exact = a.MergesExactly() && b.MergesExactly()
 	if a.Merge != nil && b.Merge != nil {
 		c.Merge = func(dst, src *state) { a.Merge(&dst.a, &src.a); b.Merge(&dst.b, &src.b) }
 	}

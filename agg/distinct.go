@@ -46,6 +46,7 @@ func CountDistinct[T any, V comparable](f func(T) V) Aggregator[T, DistinctState
 			}
 		},
 		Result: func(acc *DistinctState[V]) int64 { return int64(len(acc.seen)) },
+		Exact:  true,
 		Err:    err,
 	}
 }

@@ -62,6 +62,7 @@ func extreme[T any, V cmp.Ordered](name string, sign int, f func(*T) V) Aggregat
 			return acc.value
 		},
 		Check: rejectNaN(name, f),
+		Exact: true,
 		Err:   missing(name, f == nil),
 	}
 }
@@ -132,6 +133,7 @@ func best[T, V any](name string, sign int, f func(*T) V, compare func(a, b V) in
 			}
 		},
 		Result: func(acc *BestState[T, V]) T { return it.out(&acc.item) },
+		Exact:  true,
 		Err:    errors.Join(err, missing(name, f == nil)),
 	}
 }

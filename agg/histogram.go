@@ -37,6 +37,7 @@ func Histogram[T any, V cmp.Ordered](f func(T) V, bounds ...V) Aggregator[T, His
 		return acc.bounds == mark && len(acc.counts) == len(bounds)+1
 	}
 	return Aggregator[T, HistogramState[V], []int64]{
+		Exact: true,
 		Add: func(acc *HistogramState[V], t *T) {
 			v := f(*t)
 			if start(acc) {

@@ -26,18 +26,30 @@ func TestNoAllocationPerRecord(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			job := c.job
 			job.every = time.Hour
-			job.run(t, events[:n]) // fills pools
-			best := 1e9            // the background work of two runs differs a little: the smallest difference counts
-			for range 4 {
-				once := mallocs(func() { job.run(t, events[:n]) })
-				twice := mallocs(func() { job.run(t, events) })
-				best = min(best, (float64(twice)-float64(once))/n)
-			}
-			t.Logf("%.6f allocations for a record", best)
-			if best > 0.001 {
-				t.Errorf("%.4f allocations for a record, want 0", best)
-			}
+			checkAllocations(t, n, func(records int) { job.run(t, events[:records]) })
 		})
+	}
+	t.Run("dedup", func(t *testing.T) {
+		const n = 500_000
+		messages := makeMessages(2 * n)
+		job := engine{parallelism: 1, every: time.Hour}
+		checkAllocations(t, n, func(records int) { job.dedup(t, messages[:records], int64(n)*spacing/10) })
+	})
+}
+
+// checkAllocations runs a job with n and with 2n records.
+func checkAllocations(t *testing.T, n int, run func(records int)) {
+	t.Helper()
+	run(n)      // fills pools
+	best := 1e9 // the background work of two runs differs a little: the smallest difference counts
+	for range 4 {
+		once := mallocs(func() { run(n) })
+		twice := mallocs(func() { run(2 * n) })
+		best = min(best, (float64(twice)-float64(once))/float64(n))
+	}
+	t.Logf("%.6f allocations for a record", best)
+	if best > 0.001 {
+		t.Errorf("%.4f allocations for a record, want 0", best)
 	}
 }
 

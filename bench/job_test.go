@@ -46,6 +46,10 @@ type engine struct {
 	every time.Duration
 	// size of the windows; 0 means windowSize. With a slide they are sliding ones.
 	size, slide time.Duration
+	// plain turns off the aggregation before the exchange.
+	plain bool
+	// splits are the events in several splits; nil means one.
+	splits [][]event
 	// observe is called often, if set.
 	observe func(millrace.Status)
 }
@@ -60,14 +64,28 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	if c.slide > 0 {
 		windows = window.Sliding(c.size, c.slide)
 	}
-	sink := &countingSink{}
+	sink := &countingSink[pane]{add: func(t *tally, p *pane) {
+		t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
+	}}
 	job := millrace.NewJob("bench")
-	job.From("events", memory.Splits(events),
+	if c.splits == nil {
+		c.splits = [][]event{events}
+	}
+	job.From("events", memory.Splits(c.splits...),
 		millrace.EventNanosRef(func(e *event) int64 { return e.Time }).OutOfOrderness(time.Duration(disorder))).
 		KeyByRef(func(e *event) uint64 { return e.Key }).
 		Window(windows).
+		PreAggregate(!c.plain).
 		Aggregate("totals", totals()).
 		To("out", sink)
+	r := c.runJob(tb, job)
+	r.results = sink.mu.committed
+	return r
+}
+
+// runJob runs a job to its end.
+func (c engine) runJob(tb testing.TB, job *millrace.Job) engineRun {
+	tb.Helper()
 	var last millrace.Status
 	var largest int64
 	dir := ""
@@ -93,7 +111,16 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	if err := millrace.Run(tb.Context(), job, cfg); err != nil {
 		tb.Fatal(err)
 	}
-	return engineRun{results: sink.mu.committed, status: last, stateBytes: largest}
+	return engineRun{status: last, stateBytes: largest}
+}
+
+// deal deals events to n splits in turn.
+func deal(events []event, n int) [][]event {
+	splits := make([][]event, n)
+	for i, e := range events {
+		splits[i%n] = append(splits[i%n], e)
+	}
+	return splits
 }
 
 // fileBytes adds up the files in a directory, which may come and go.
@@ -130,35 +157,39 @@ type pane = millrace.Pane[uint64, total]
 
 // countingSink adds up results and forgets them. What it has added becomes visible when its epoch is committed, like the
 // output of any exactly-once sink.
-type countingSink struct {
-	mu struct {
+type countingSink[T any] struct {
+	// add adds a result to a tally.
+	add func(*tally, *T)
+	mu  struct {
 		sync.Mutex
 		committed tally
 		epoch     uint64
 	}
 }
 
-func (s *countingSink) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
+func (s *countingSink[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
-func (s *countingSink) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[pane], error) {
-	return &countingWriter{}, nil
+func (s *countingSink[T]) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[T], error) {
+	return &countingWriter[T]{add: s.add}, nil
 }
 
-func (s *countingSink) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
-	return countingCommitter{s}, nil
+func (s *countingSink[T]) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
+	return countingCommitter[T]{s}, nil
 }
 
-type countingWriter struct{ t tally }
+type countingWriter[T any] struct {
+	add func(*tally, *T)
+	t   tally
+}
 
-func (w *countingWriter) Write(_ context.Context, panes []pane) error {
-	for i := range panes {
-		p := &panes[i]
-		w.t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
+func (w *countingWriter[T]) Write(_ context.Context, records []T) error {
+	for i := range records {
+		w.add(&w.t, &records[i])
 	}
 	return nil
 }
 
-func (w *countingWriter) Prepare(context.Context, uint64) (connect.Finish, error) {
+func (w *countingWriter[T]) Prepare(context.Context, uint64) (connect.Finish, error) {
 	t := w.t
 	w.t = tally{}
 	return func(context.Context) ([]byte, error) {
@@ -167,19 +198,19 @@ func (w *countingWriter) Prepare(context.Context, uint64) (connect.Finish, error
 	}, nil
 }
 
-func (w *countingWriter) Flush(context.Context) error { return nil }
-func (w *countingWriter) Close() error                { return nil }
+func (w *countingWriter[T]) Flush(context.Context) error { return nil }
+func (w *countingWriter[T]) Close() error                { return nil }
 
-type countingCommitter struct{ *countingSink }
+type countingCommitter[T any] struct{ *countingSink[T] }
 
-func (c countingCommitter) Recover(_ context.Context, epoch uint64, committables [][]byte) ([]string, error) {
+func (c countingCommitter[T]) Recover(_ context.Context, epoch uint64, committables [][]byte) ([]string, error) {
 	if epoch != 0 || len(committables) != 0 {
 		return nil, fmt.Errorf("bench: the counting sink cannot go on from epoch %d", epoch)
 	}
 	return nil, nil
 }
 
-func (c countingCommitter) Commit(_ context.Context, epoch uint64, committables [][]byte) error {
+func (c countingCommitter[T]) Commit(_ context.Context, epoch uint64, committables [][]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if epoch <= c.mu.epoch {
@@ -196,4 +227,4 @@ func (c countingCommitter) Commit(_ context.Context, epoch uint64, committables 
 	return nil
 }
 
-func (c countingCommitter) Close() error { return nil }
+func (c countingCommitter[T]) Close() error { return nil }

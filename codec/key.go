@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -78,6 +79,8 @@ func KeyFor[K comparable]() (*Key[K], error) {
 		stringKey(key)
 	case t.Kind() == reflect.Bool || scalarWidth(t.Kind()) > 0:
 		numberKey(key, t.Kind())
+	case t.Kind() == reflect.Array && t.Elem().Kind() == reflect.Uint8:
+		bytesKey(key, t.Len())
 	}
 	return key, nil
 }
@@ -117,6 +120,15 @@ func stringKey[K comparable](key *Key[K]) {
 	}
 	key.Clone = func(k *K) { cloneString(unsafe.Pointer(k)) }
 	key.StringOf = func(k *K) string { return *(*string)(unsafe.Pointer(k)) }
+}
+
+// bytesKey replaces what byte arrays, which are their own encoding, can do faster.
+func bytesKey[K comparable](key *Key[K], n int) {
+	key.Append = func(dst []byte, k *K) []byte { return append(dst, unsafe.Slice((*byte)(unsafe.Pointer(k)), n)...) }
+	key.Hash = func(k *K) uint64 { return xxh3.Hash(unsafe.Slice((*byte)(unsafe.Pointer(k)), n)) }
+	key.Compare = func(a, b *K) int {
+		return bytes.Compare(unsafe.Slice((*byte)(unsafe.Pointer(a)), n), unsafe.Slice((*byte)(unsafe.Pointer(b)), n))
+	}
 }
 
 // numberKey replaces what numbers can do faster.

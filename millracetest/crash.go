@@ -41,7 +41,7 @@ func Crash(t TB, build func(*Trial) *millrace.Job, opts ...Option) Report {
 	if err == nil && build == nil {
 		err = errors.New("the function that builds the job is nil")
 	}
-	c := &campaign{settings: s, build: build}
+	c := &campaign{settings: s, t: t, build: build}
 	c.report.Points = map[string]int{}
 	if err == nil {
 		err = c.run()
@@ -58,6 +58,7 @@ func Crash(t TB, build func(*Trial) *millrace.Job, opts ...Option) Report {
 // campaign is a call of Crash.
 type campaign struct {
 	settings
+	t      TB
 	build  func(*Trial) *millrace.Job
 	job    string
 	want   map[string][]string
@@ -146,7 +147,12 @@ func (c *campaign) start(w *Trial, parallelism int, epochs bool, k *killer) (mil
 	if epochs {
 		cfg.Checkpoint.Dir, cfg.Checkpoint.EveryRecords = stateRoot, c.every
 	}
-	return start(job, cfg, k.world(disk{mem: w.mem}), c.stuck)
+	var status millrace.Status
+	err := c.inTime(c.t, func() (err error) {
+		status, err = start(job, cfg, k.world(disk{mem: w.mem}), c.stuck)
+		return err
+	})
+	return status, err
 }
 
 // trial kills the job once or twice and then lets it come to its end.

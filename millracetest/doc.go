@@ -12,7 +12,8 @@
 //	millracetest.Run(t, fares(in, out, late))
 //	millracetest.Equal(t, late.Records(), []Ride{ride("12:58", 5)})
 //
-// Write jobs as functions that take their sources and sinks, connect.Source and connect.Sink, so that tests can give them others.
+// Run runs a job to its end, and fails the test when the job fails or is stuck. Equal compares records in any order, since the order of results is not part
+// of what a job promises. Write jobs as functions that take their sources and sinks, connect.Source and connect.Sink, so that tests can give them others.
 //
 // # What a crash does to a job
 //
@@ -31,8 +32,19 @@
 //
 // A failure says how the job died, what differs, and the call that repeats it.
 //
+// # What goes by the clock
+//
+// IdleAfter, batches that wait, timers of processing time: with the option Virtual the job runs in virtual time, in which a minute is over as soon as
+// there is nothing else to do. A script waits with Wait, so the test says what comes before a timeout and what after:
+//
+//	quiet := millracetest.Script[Ride]().Records(ride("west", "12:00")).Wait(2 * time.Minute)
+//	busy := millracetest.Script[Ride]().
+//		Records(ride("east", "14:00")).
+//		Wait(59 * time.Second).Records(ride("east", "12:10")). // in time: the other source holds the watermark
+//		Wait(2 * time.Second).Records(ride("east", "12:11"))   // late: a minute is over, it is idle
+//	millracetest.Run(t, fares(quiet, busy, out, late), millracetest.Virtual())
+//
 // # What is not here
 //
-// Time in which records are processed is the machine's: timers of processing time cannot be moved by a script. A kill ends what
-// the engine does, at once; a function of the job that is running at that moment goes on until it returns.
+// A kill ends what the engine does, at once; a function of the job that is running at that moment goes on until it returns.
 package millracetest

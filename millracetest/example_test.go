@@ -207,3 +207,24 @@ func ExampleConfigure() {
 	fmt.Println(last.Finished, len(out.Records()))
 	// Output: true 1
 }
+
+// A wait lets what goes by the clock run out: here a batch leaves before it is full. With the option Virtual, in a test, no time is spent on it.
+func ExampleScripted_Wait() {
+	in := millracetest.Script[int]().Records(1, 2).Wait(100 * time.Millisecond).Records(3)
+	job, out := millrace.NewJob("batches"), millracetest.Collect[[]int]()
+	millrace.Batch(job.From("in", in), 10, 10*time.Millisecond).To("out", out)
+	millracetest.Run(t, job)
+	fmt.Println(out.Records())
+	// Output: [[1 2] [3]]
+}
+
+// A split that has ended holds nothing back.
+func ExampleScripted_EndSplit() {
+	in := millracetest.Script[Ride]().
+		Split("short").Records(ride("west", "12:05")).EndSplit().
+		Split("long").Watermark(clock("14:00")).Records(ride("west", "12:10"))
+	late := millracetest.Collect[Ride]()
+	millracetest.Run(t, hourly(in, millracetest.Collect[counted](), late))
+	fmt.Println(late.Records())
+	// Output: [west at 12:10]
+}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-stream/millrace"
@@ -34,6 +36,7 @@ type settings struct {
 	seed        uint64
 	points      []string
 	check       []func(*Trial) error
+	virtual     bool
 }
 
 func newSettings(opts []Option, crash bool) (settings, error) {
@@ -113,6 +116,28 @@ func StuckAfter(d time.Duration) Option {
 		s.stuck = d
 		return nil
 	}}
+}
+
+// Virtual lets the job run in virtual time, which begins at midnight UTC of 2000-01-01 and goes on whenever everything in the job waits for
+// it: a timeout of a minute is over at once, and is over first exactly when it is shorter than another. So what goes by the clock
+// (IdleAfter, waits of Batch, intervals of checkpoints, Wait of a Script) is tested without waiting and without luck. It is an option of tests with a
+// *testing.T; connectors to systems outside wait for answers, which virtual time does not wait for.
+func Virtual() Option {
+	return Option{name: "Virtual", apply: func(s *settings) error { s.virtual = true; return nil }}
+}
+
+// inTime calls f, in virtual time if that is asked for.
+func (s *settings) inTime(t TB, f func() error) error {
+	if !s.virtual {
+		return f()
+	}
+	on, ok := t.(*testing.T)
+	if !ok {
+		return fmt.Errorf("option Virtual needs a *testing.T, this is a %T", t)
+	}
+	var err error
+	synctest.Test(on, func(*testing.T) { err = f() })
+	return err
 }
 
 // Kills says how often Crash kills the job in all; 20 without it.

@@ -44,7 +44,11 @@ func Run(t TB, job *millrace.Job, opts ...Option) millrace.Status {
 	for _, f := range s.configure {
 		f(&cfg)
 	}
-	status, err := start(job, cfg, &env.Env{Sched: task.NewSystem(), FS: fsx.OS{}}, s.stuck)
+	var status millrace.Status
+	err = s.inTime(t, func() (err error) {
+		status, err = start(job, cfg, &env.Env{Sched: task.NewSystem(), FS: fsx.OS{}}, s.stuck)
+		return err
+	})
 	if rerr := os.RemoveAll(dir); err == nil && rerr != nil {
 		err = fmt.Errorf("remove the checkpoints: %w", rerr)
 	}
@@ -56,9 +60,9 @@ func Run(t TB, job *millrace.Job, opts ...Option) millrace.Status {
 
 // start runs a job once, in a world, and watches it.
 func start(job *millrace.Job, cfg millrace.Config, world *env.Env, stuck time.Duration) (millrace.Status, error) {
-	ctx, cancel := context.WithCancelCause(env.With(context.Background(), world))
-	defer cancel(nil)
 	w := &watch{sched: task.NewSystem()}
+	ctx, cancel := context.WithCancelCause(context.WithValue(env.With(context.Background(), world), watchKey{}, w))
+	defer cancel(nil)
 	w.ev = w.sched.NewEvent()
 	w.mu.moved = w.sched.Now()
 	user := cfg.Observe
@@ -99,9 +103,29 @@ func (w *watch) see(s millrace.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s.Ended || !slices.EqualFunc(w.mu.status.Operators, s.Operators, samePlace) {
-		w.mu.moved = w.sched.Now()
+		if now := w.sched.Now(); now.After(w.mu.moved) {
+			w.mu.moved = now
+		}
 	}
 	w.mu.status = s
+}
+
+type watchKey struct{}
+
+// expected returns what tells who watches the run of the context that nothing will move before a time.
+func expected(ctx context.Context) func(time.Time) {
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
+		return w.expect
+	}
+	return func(time.Time) {}
+}
+
+func (w *watch) expect(until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if until.After(w.mu.moved) {
+		w.mu.moved = until
+	}
 }
 
 // samePlace ignores what waits: a queue that fills shows in the counts of who fills it.

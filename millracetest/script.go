@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/clock"
+	"github.com/millrace-stream/millrace/internal/env"
 	"github.com/millrace-stream/millrace/internal/progress"
 )
 
@@ -41,6 +43,8 @@ type step[T any] struct {
 	// record belongs to a stepRecord, time to a stepWatermark.
 	record T
 	time   time.Time
+	// wait belongs to a stepWait.
+	wait time.Duration
 }
 
 type stepKind uint8
@@ -50,6 +54,7 @@ const (
 	stepWatermark
 	stepIdle
 	stepEnd
+	stepWait
 )
 
 func (s Scripted[T]) with(more ...step[T]) Scripted[T] {
@@ -78,6 +83,14 @@ func (s Scripted[T]) Watermark(t time.Time) Scripted[T] {
 // Idle says that the split has nothing to say for now, so that the watermark goes on without it, until its next record or Watermark.
 func (s Scripted[T]) Idle() Scripted[T] { return s.with(step[T]{kind: stepIdle}) }
 
+// Wait lets the script go on when d of processing time has passed since it came to this step: so timeouts, idleness and whatever else
+// goes by the clock can run out between two records. Meanwhile the source is one that has nothing to say for now. It looks at the clock now
+// and then, so the next step may come some milliseconds later than d. With the option Virtual no time is spent on it. A start after a crash waits
+// again.
+func (s Scripted[T]) Wait(d time.Duration) Scripted[T] {
+	return s.with(step[T]{kind: stepWait, wait: d})
+}
+
 // Split makes the following steps those of another split, which exists from the beginning. Splits do not run beside each other, the
 // steps come in the order of the script; but each has a watermark, and the source has the smallest of those that are not idle
 // and have not ended. The steps before the first Split are of the split "".
@@ -96,7 +109,8 @@ func (s Scripted[T]) StayOpen() Scripted[T] {
 	return s
 }
 
-// Check returns the mistakes of the script: watermarks that go back or are out of range, steps of a split that has ended.
+// Check returns the mistakes of the script: watermarks that go back or are out of range, steps of a split that has ended, waits that are
+// not for a time to come.
 func (s Scripted[T]) Check() error {
 	var errs []error
 	last := map[string]time.Time{}
@@ -118,6 +132,10 @@ func (s Scripted[T]) Check() error {
 			last[st.split] = st.time
 		case stepEnd:
 			ended[st.split] = true
+		case stepWait:
+			if st.wait <= 0 {
+				errs = append(errs, fmt.Errorf("step %d of the script: Wait(%v): it must be greater than 0", i, st.wait))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -132,9 +150,9 @@ func (s Scripted[T]) Splits(context.Context) ([]connect.Split, error) {
 }
 
 // Open returns a reader that goes on after position.
-func (s Scripted[T]) Open(_ context.Context, split connect.Split, position []byte) (connect.Reader[T], error) {
+func (s Scripted[T]) Open(ctx context.Context, split connect.Split, position []byte) (connect.Reader[T], error) {
 	plan, dictates := s.plan()
-	r := &scriptReader[T]{plan: plan, open: s.open}
+	r := &scriptReader[T]{plan: plan, open: s.open, clock: env.From(ctx).Sched, expect: expected(ctx)}
 	if position != nil {
 		at, n := binary.Uvarint(position)
 		if n != len(position) || at > uint64(len(plan)) {
@@ -153,6 +171,8 @@ type entry[T any] struct {
 	step   int // the index in the script
 	record T
 	mark   bool
+	// wait is how long the reader rests here, if it is not 0.
+	wait time.Duration
 	// wm and idle are what the source says behind the entry.
 	wm   int64
 	idle bool
@@ -167,7 +187,7 @@ func (s Scripted[T]) plan() (entries []entry[T], dictates bool) {
 		if _, ok := inputs[st.split]; !ok {
 			inputs[st.split] = clocks.Add()
 		}
-		dictates = dictates || st.kind != stepRecord
+		dictates = dictates || st.kind != stepRecord && st.kind != stepWait
 	}
 	var wm int64 = math.MinInt64
 	idle := false
@@ -194,6 +214,8 @@ func (s Scripted[T]) plan() (entries []entry[T], dictates bool) {
 			clocks.SetIdle(in, true)
 		case stepEnd:
 			clocks.End(in)
+		case stepWait:
+			entries = append(entries, entry[T]{step: i, wait: st.wait, wm: wm, idle: idle})
 		}
 		mark(i)
 	}
@@ -205,13 +227,39 @@ type scriptReader[T any] struct {
 	plan []entry[T]
 	open bool
 	next int
+	// until is when the wait at next is over; zero when it has not begun.
+	until time.Time
+	clock clock.Clock
+	// expect tells who watches the run that nothing will move before a time.
+	expect func(time.Time)
 	// last are the entries of the records of the last Read.
 	last []entry[T]
 	wm   int64
 	idle bool
 }
 
+// resting reports whether the reader waits for the clock.
+func (r *scriptReader[T]) resting() bool {
+	for r.next < len(r.plan) && r.plan[r.next].wait > 0 {
+		now := r.clock.Now()
+		if r.until.IsZero() {
+			r.until = now.Add(r.plan[r.next].wait)
+			r.expect(r.until)
+		}
+		if now.Before(r.until) {
+			return true
+		}
+		r.until = time.Time{}
+		r.next++
+	}
+	return false
+}
+
 func (r *scriptReader[T]) Read(_ context.Context, records []T) (int, error) {
+	r.last = nil
+	if r.resting() {
+		return 0, nil
+	}
 	if r.next == len(r.plan) {
 		if r.open {
 			return 0, nil
@@ -219,7 +267,7 @@ func (r *scriptReader[T]) Read(_ context.Context, records []T) (int, error) {
 		return 0, io.EOF
 	}
 	n, first := 0, r.next
-	for ; r.next < len(r.plan) && n < len(records) && !r.plan[r.next].mark; r.next++ {
+	for ; r.next < len(r.plan) && n < len(records) && !r.plan[r.next].mark && r.plan[r.next].wait == 0; r.next++ {
 		records[n] = r.plan[r.next].record
 		n++
 	}
@@ -245,6 +293,11 @@ type dictatingReader[T any] struct{ *scriptReader[T] }
 
 // Read brings the records up to the next mark, and the mark with them when all fit.
 func (r *dictatingReader[T]) Read(ctx context.Context, records []T) (int, error) {
+	if r.resting() {
+		r.wm, r.idle = r.before()
+		r.last = nil
+		return 0, nil
+	}
 	r.wm, r.idle = r.before()
 	n, err := 0, error(nil)
 	if r.next == len(r.plan) || !r.plan[r.next].mark {

@@ -21,5 +21,24 @@
 // Whatever the number of windows that a record is in, it costs one update. State is kept for the spans of time that windows share, and merged when
 // they fire.
 //
-// The package is not for triggers or lateness: they belong to the operator that the windows are given to.
+// Count and Global cut by the number of records, or not at all.
+//
+// # When a window gives results
+//
+// Without a word: once, when the watermark passes its end, and again for each record that comes after that within the allowed
+// lateness. A Trigger says otherwise:
+//
+//	// A dashboard: first figures within seconds, and the final one when it is known.
+//	w.Trigger(window.AtEnd().Early(window.Every(10 * time.Second)))
+//
+//	// Late records come in bursts: one more result for each burst, not for each record.
+//	w.AllowedLateness(time.Hour).Trigger(window.AtEnd().Late(window.PerWatermark()))
+//
+//	// No end at all: a result after 1000 records, or after a minute if there are fewer, of those records alone.
+//	s.KeyBy(f).Window(window.Global()).Discarding().
+//		Trigger(window.AnyOf(window.EveryCount(1000), window.Every(time.Minute)))
+//
+// Each result says why it came (Pane.Kind: early, on time or late) and counts those of its key and window (Pane.Revision). A window is
+// accumulating: each result is of all its records, and replaces the one before. If it is discarding, each result is of the
+// records since the one before, and they add up. A trigger of one's own is a Custom.
 package window

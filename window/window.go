@@ -23,6 +23,10 @@ const (
 	KindCalendar
 	// KindSessionBy windows are sessions of which each record says how long it keeps them open.
 	KindSessionBy
+	// KindCount windows hold a number of records of a key.
+	KindCount
+	// KindGlobal windows hold all records of a key.
+	KindGlobal
 )
 
 // String returns the kind in one word.
@@ -38,6 +42,10 @@ func (k Kind) String() string {
 		return "cumulative"
 	case KindCalendar:
 		return "calendar"
+	case KindCount:
+		return "count"
+	case KindGlobal:
+		return "global"
 	case KindSessionBy:
 		return "session by record"
 	}
@@ -62,6 +70,10 @@ type Spec struct {
 	Unit         Unit
 	Zone         *time.Location
 	FirstWeekday time.Weekday
+	// Records is the number of records in a count window, Every how many records lie between the starts of two. Partial says that
+	// those that are not full at the end of bounded input fire.
+	Records, Every int64
+	Partial        bool
 }
 
 // String returns the call that makes the spec, such as "Sliding(1h0m0s, 1m0s)".
@@ -78,6 +90,16 @@ func (s Spec) String() string {
 		call = fmt.Sprintf("Cumulative(%v, %v)", s.Size, s.Step)
 	case KindCalendar:
 		call = s.calendar()
+	case KindCount:
+		call = fmt.Sprintf("Count(%d)", s.Records)
+		if s.Every != s.Records {
+			call = fmt.Sprintf("CountSliding(%d, %d)", s.Records, s.Every)
+		}
+		if s.Partial {
+			call += ".Partial()"
+		}
+	case KindGlobal:
+		call = "Global()"
 	case KindSessionBy:
 		call = "SessionBy(gap)"
 	default:
@@ -134,6 +156,9 @@ func (s Spec) Check() error {
 		s.checkCumulative(wrong)
 	case KindCalendar:
 		s.checkCalendar(wrong)
+	case KindCount:
+		s.checkCount(wrong)
+	case KindGlobal:
 	case KindSessionBy:
 		if s != (Spec{Kind: KindSessionBy}) {
 			wrong("sessions by record have no lengths")

@@ -128,13 +128,13 @@ func TestSpan(t *testing.T) {
 
 func TestKindsAndUnitsHaveNames(t *testing.T) {
 	var got []string
-	for k := window.KindTumbling; k <= window.KindSessionBy+1; k++ {
+	for k := window.KindTumbling; k <= window.KindGlobal+1; k++ {
 		got = append(got, k.String())
 	}
 	for u := window.Day; u <= window.Year+1; u++ {
 		got = append(got, u.String())
 	}
-	want := "tumbling sliding session cumulative calendar session by record Kind(7) Day Week Month Quarter Year Unit(6)"
+	want := "tumbling sliding session cumulative calendar session by record count global Kind(9) Day Week Month Quarter Year Unit(6)"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

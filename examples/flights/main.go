@@ -151,7 +151,7 @@ func main() {
 		flights = paced{flights, n}
 	}
 	millrace.Main(build(flights, setting("FLIGHTS_OUT", "out/flights")), millrace.Config{
-		Checkpoint: millrace.CheckpointConfig{Dir: "state", Interval: 200 * time.Millisecond},
+		Checkpoint: millrace.CheckpointConfig{Dir: "checkpoints", Interval: 200 * time.Millisecond},
 	})
 }
 

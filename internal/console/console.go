@@ -50,8 +50,8 @@ type Summary struct {
 	Job string
 	// In, Out, Late and Filtered are the counts of the job.
 	In, Out, Late, Filtered int64
-	// Duplicates is shown when there are any.
-	Duplicates int64
+	// Duplicates, and records Ahead of the clock that were left out, are shown when there are any.
+	Duplicates, Ahead int64
 	// Processed is how many records this run has handled, those handled again after a restart included, and not those
 	// of runs before it. With Duration, the time of this run, it gives the records per second.
 	Processed int64
@@ -202,6 +202,9 @@ func (r *Reporter) logSummary(s Summary) {
 		"job", s.Job, "in", s.In, "out", s.Out, "late", s.Late, "filtered", s.Filtered, "epochs", s.Epochs,
 		"restarts", s.Restarts, "duration", s.Duration.Round(time.Millisecond).String(),
 		"records_per_second", int64(perSecond(s.Processed, s.Duration)),
+	}
+	if s.Ahead > 0 {
+		attrs = append(attrs, "ahead", s.Ahead)
 	}
 	if s.Duplicates > 0 {
 		attrs = append(attrs, "duplicates", s.Duplicates)

@@ -175,7 +175,11 @@ func TestSummaryShowsDuplicatesWhenThereAreAny(t *testing.T) {
 	if text := s.String(); strings.Contains(text, "repeated") {
 		t.Errorf("without duplicates:\n%s", text)
 	}
-	s.Duplicates = 1234
+	s.Ahead = 7
+	if text := s.String(); !strings.Contains(text, "  filtered                 2\n  ahead                    7\n") {
+		t.Errorf("with records ahead:\n%s", text)
+	}
+	s.Duplicates, s.Ahead = 1234, 0
 	if text := s.String(); !strings.Contains(text, "  filtered                 2\n  repeated             1,234\n") {
 		t.Errorf("with duplicates:\n%s", text)
 	}

@@ -188,6 +188,9 @@ func (s Summary) String() string {
 		{"duration", short(s.Duration)},
 		{"records/s", count(int64(perSecond(s.Processed, s.Duration)))},
 	}
+	if s.Ahead > 0 {
+		rows = slices.Insert(rows, 4, row{"ahead", count(s.Ahead)})
+	}
 	if s.Duplicates > 0 {
 		rows = slices.Insert(rows, 4, row{"repeated", count(s.Duplicates)})
 	}

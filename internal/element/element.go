@@ -33,8 +33,31 @@ type Step struct {
 type Header struct {
 	Times  []int64
 	Hashes []uint64
+	// Origins tells where the records come from. It is empty unless an operator has asked for it, see graph.Origins.
+	Origins []Origin
 	// Steps has rising At and rising Time.
 	Steps []Step
+}
+
+// Origin is where a record comes from.
+type Origin struct {
+	// Split is shared by all records of a split.
+	Split *SplitName
+	// Record is the number of the record in its split, from 0.
+	Record int64
+	// Place is what the reader says about it.
+	Place string
+}
+
+// SplitName names a split of a source.
+type SplitName struct{ Source, Split string }
+
+// Origin returns where record i comes from, or nil when that is not known.
+func (h *Header) Origin(i int) *Origin {
+	if i >= len(h.Origins) || h.Origins[i].Split == nil {
+		return nil
+	}
+	return &h.Origins[i]
 }
 
 // Advance notes that the watermark is t after the first at records. Calls come with rising at and t.
@@ -104,6 +127,7 @@ func (b *Of[T]) Clone() Batch {
 	c.Records = append(c.Records, b.Records...)
 	c.Times = append(c.Times, b.Times...)
 	c.Hashes = append(c.Hashes, b.Hashes...)
+	c.Origins = append(c.Origins, b.Origins...)
 	c.Steps = append(c.Steps, b.Steps...)
 	return c
 }
@@ -113,6 +137,7 @@ func (b *Of[T]) Free() {
 	b.Records = b.Records[:0]
 	b.Times = b.Times[:0]
 	b.Hashes = b.Hashes[:0]
+	b.Origins = b.Origins[:0]
 	b.Steps = b.Steps[:0]
 	if b.pool != nil {
 		b.pool.free.Put(b)

@@ -48,9 +48,13 @@ type attempt struct {
 	outcome    epoch.Outcome
 	failure    error
 	lister     *lister
+	// alignments are those of the source tasks.
+	alignments operator.Alignments
 	reported   time.Time
 	bytesTotal int64
-	inBefore   int64
+	// origins says of each node whether it has to tell where its records come from.
+	origins  []bool
+	inBefore int64
 }
 
 // restored returns the epoch that this attempt began with; 0 at a first start.
@@ -180,8 +184,20 @@ func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
 	return errors.Join(errs...)
 }
 
+// warnOfClocks says which sources make the results of exact sinks depend on when the job ran.
+func (a *attempt) warnOfClocks() {
+	exact := slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.ExactlyOnce })
+	for _, n := range a.cfg.Graph.Nodes {
+		if exact && n.Op.(*operator.Spec).Clocked {
+			a.cfg.Log.Warn("source takes event times from the clock: records that are read again after a crash get others, so results of "+
+				"exactly-once sinks are complete but not those of a run without the crash", "source", n.ID)
+		}
+	}
+}
+
 // openCommitters opens the sinks' committers and brings what they show into line with the checkpoint.
 func (a *attempt) openCommitters(ctx context.Context) error {
+	a.warnOfClocks()
 	a.commits = map[string]connect.Committer{}
 	for _, n := range a.cfg.Graph.Nodes {
 		spec := n.Op.(*operator.Spec)
@@ -248,6 +264,7 @@ func (a *attempt) start(ctx context.Context) error {
 		return err
 	}
 	a.spread()
+	a.origins = a.cfg.Graph.Origins()
 	chains, err := graph.Plan(a.cfg.Graph, a.cfg.Parallelism)
 	if err != nil {
 		return err

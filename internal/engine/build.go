@@ -17,6 +17,7 @@ import (
 
 // build makes the tasks of all chains and joins them by edges. Nothing runs yet.
 func (a *attempt) build(ctx context.Context, chains []graph.Chain) error {
+	a.alignments = operator.Alignments{}
 	perChain := make([][]*taskRun, len(chains))
 	for i, ch := range chains {
 		for sub := range ch.Parallelism {
@@ -102,6 +103,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		if spec.NewSource != nil {
 			t.source = spec.NewSource()
 			o.op = t.source
+			t.source.Join(a.alignments, node.ID, t.Wake)
 			o.counters.Watermark.Store(element.NoTime)
 		} else {
 			o.op = spec.New()
@@ -113,9 +115,13 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Load:       func(string, snapshot.Visitor) error { return nil },
 			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
 			Task:       t,
+			Origins:    a.origins[n],
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
+		}
+		if limited, ok := o.op.(operator.Limited); ok {
+			t.limited = append(t.limited, limited)
 		}
 		a.restoreInto(o, sub, lo, hi)
 		t.ops = append(t.ops, o)
@@ -209,6 +215,17 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	return err
 }
 
+// oldState returns what the subtasks of a node put into the restored checkpoint.
+func (a *attempt) oldState(node int) [][]byte {
+	if a.manifest == nil {
+		return nil
+	}
+	if st := a.manifest.Operator(a.cfg.Graph.Nodes[node].ID); st != nil {
+		return st.Subtasks
+	}
+	return nil
+}
+
 // sender makes what passes the records of an output edge on.
 func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) operator.Receiver {
 	if e.Mode == graph.Forward || e.Mode == graph.Rebalance && len(edges) == 1 {
@@ -219,7 +236,12 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 		senders[i] = edge
 	}
 	spec := a.cfg.Graph.Nodes[e.To].Op.(*operator.Spec)
-	r := spec.Partition(e.Port, a.cfg.Groups, senders)
+	var r operator.Receiver
+	if spec.Combine != nil {
+		r = spec.Combine(a.cfg.Groups, a.oldState(e.To), senders)
+	} else {
+		r = spec.Partition(e.Port, a.cfg.Groups, senders)
+	}
 	if f, ok := r.(operator.Flusher); ok {
 		t.flush = append(t.flush, f)
 	}

@@ -52,8 +52,12 @@ type Status struct {
 	// In counts records read by sources, Out those given to sinks, as part of the run since the very first start.
 	In, Out, Late, Filtered int64
 	LateWindows             int64
+	// Ahead counts records left out because their event time is too far ahead of the clock.
+	Ahead int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts int64
+	// Dropped counts records that a rate limit left out.
+	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
 	Misses                int64
 	TimersDiscarded       int64
@@ -83,7 +87,12 @@ type OperatorStatus struct {
 	// ID and Kind name the operator.
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
-	In, Out, Late, Filtered, Duplicates, Conflicts, Misses int64
+	In, Out, Late, Ahead, Filtered, Duplicates, Conflicts, Misses, Dropped int64
+	// Retries counts requests of Async that were made again after a failure, Fallbacks those whose result was made from an error.
+	// InFlight is the number of those whose results have not been passed on, now.
+	Retries, Fallbacks, InFlight int64
+	// PreAggregated counts the records among those taken, since the last restart, that were aggregated before the exchange.
+	PreAggregated int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/internal/operator"
 )
 
 // Points are the fault points of the engine itself, in the order in which a start and then an epoch pass them.
@@ -53,10 +54,7 @@ func (e *OperatorError) Unwrap() error { return e.Err }
 func (e *OperatorError) Retryable() bool { return errors.Is(e.Err, connect.ErrRetry) }
 
 // PanicError is a panic of a user's function, or of an operator.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
+type PanicError = operator.PanicError
 
 // protect turns a panic of f into its error.
 func protect(f func() error) (err error) {
@@ -67,6 +65,3 @@ func protect(f func() error) (err error) {
 	}()
 	return f()
 }
-
-// Error gives the value and the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }

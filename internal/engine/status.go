@@ -52,16 +52,24 @@ func (a *attempt) status() Status {
 func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.In += c.In.Load()
 	to.Out += c.Out.Load()
+	to.PreAggregated += c.PreAggregated.Load()
 	to.Late += c.Late.Load()
+	to.Ahead += c.Ahead.Load()
 	to.Filtered += c.Filtered.Load()
 	to.Duplicates += c.Duplicates.Load()
 	to.Conflicts += c.Conflicts.Load()
+	to.Dropped += c.Dropped.Load()
+	to.Retries += c.Retries.Load()
+	to.Fallbacks += c.Fallbacks.Load()
+	to.InFlight += c.InFlight.Load()
 	to.Misses += c.Misses.Load()
 	s.Late += c.Late.Load()
+	s.Ahead += c.Ahead.Load()
 	s.LateWindows += c.LateWindows.Load()
 	s.Filtered += c.Filtered.Load()
 	s.Duplicates += c.Duplicates.Load()
 	s.Conflicts += c.Conflicts.Load()
+	s.Dropped += c.Dropped.Load()
 	s.Misses += c.Misses.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
 	s.OpenWindows += c.OpenWindows.Load()
@@ -121,14 +129,17 @@ func (a *attempt) summary() Summary {
 			o := &a.manifest.Operators[i]
 			c := o.Counters
 			s.Operators = append(s.Operators, OperatorStatus{
-				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Filtered: c["filtered"],
-				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Ended: a.manifest.Finished,
+				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
+				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
+				Retries: c["retries"], Fallbacks: c["fallbacks"], Ended: a.manifest.Finished,
 			})
 			s.Late += c["late"]
+			s.Ahead += c["ahead"]
 			s.LateWindows += c["late_windows"]
 			s.Filtered += c["filtered"]
 			s.Duplicates += c["duplicates"]
 			s.Conflicts += c["conflicts"]
+			s.Dropped += c["dropped"]
 			s.Misses += c["misses"]
 			switch o.Kind {
 			case "source":

@@ -61,7 +61,11 @@ type taskRun struct {
 
 	cutting *cut // a cut whose state is not all encoded yet
 
-	ticked []ticking
+	ticked  []ticking
+	limited []operator.Limited
+	// begun says that the restored watermarks have gone through this task. Until then operators are not ticked, and nobody is asked for room:
+	// what they passed on would be judged without those watermarks.
+	begun  bool
 	woken  atomic.Bool // Wake was called and no tick has come since
 	sealed bool        // a final barrier has passed: operators are not ticked any more
 
@@ -185,6 +189,7 @@ func (t *taskRun) open() error {
 // inputs knows what it knew at the checkpoint, and takes no record before. Else records of one input would be judged
 // without the watermark of another, and be late or not by chance. After a first start there is nothing to know.
 func (t *taskRun) begin(b element.Barrier) error {
+	t.begun = true
 	if b.Epoch == 0 {
 		return nil
 	}
@@ -282,7 +287,14 @@ func (t *taskRun) readLoop() error {
 			}
 			continue
 		}
-		if err := t.poll(); err != nil {
+		room := t.room()
+		if room <= 0 {
+			if err := t.hold(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.poll(room); err != nil {
 			return err
 		}
 	}
@@ -301,8 +313,8 @@ func (t *taskRun) mustPause() bool {
 	return true
 }
 
-func (t *taskRun) poll() error {
-	limit := operator.BatchSize
+// poll reads at most limit records.
+func (t *taskRun) poll(limit int) error {
 	if every := t.attempt.cfg.Records; every > 0 {
 		limit = int(min(int64(limit), every-t.unsaved))
 	}
@@ -368,6 +380,7 @@ func (t *taskRun) flushAll() error {
 
 // inputLoop is the loop of a task that is fed by others.
 func (t *taskRun) inputLoop() error {
+	t.begun = t.attempt.base == 0
 	for {
 		if err := t.obey(); err != nil {
 			return err
@@ -377,6 +390,12 @@ func (t *taskRun) inputLoop() error {
 		}
 		if err := t.tick(); err != nil {
 			return err
+		}
+		if !t.sealed && t.room() <= 0 {
+			if err := t.hold(); err != nil {
+				return err
+			}
+			continue
 		}
 		input, el, ok := t.inbox.Next()
 		if !ok {

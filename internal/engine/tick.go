@@ -17,7 +17,7 @@ type ticking struct {
 
 // tick calls the operators whose time has come, or all when one has been woken.
 func (t *taskRun) tick() error {
-	if len(t.ticked) == 0 || t.sealed {
+	if len(t.ticked) == 0 || t.sealed || !t.begun {
 		return nil
 	}
 	woken := t.woken.Swap(false)
@@ -36,7 +36,7 @@ func (t *taskRun) tick() error {
 
 // untilTick returns how long the task may rest: the timeout, or less when an operator is due before.
 func (t *taskRun) untilTick(timeout time.Duration) time.Duration {
-	if len(t.ticked) == 0 || t.sealed {
+	if len(t.ticked) == 0 || t.sealed || !t.begun {
 		return timeout
 	}
 	due := int64(math.MaxInt64)
@@ -89,4 +89,27 @@ func (t *taskRun) Await(until int64, done func() bool) error {
 	}
 	t.at = at
 	return nil
+}
+
+// RequestEpoch is operator.Task.
+func (t *taskRun) RequestEpoch() { t.attempt.mail.post(mail{request: true}) }
+
+// room returns how many records the operators of the task take now.
+func (t *taskRun) room() int {
+	room := operator.BatchSize
+	if t.begun {
+		for _, l := range t.limited {
+			room = min(room, l.Room())
+		}
+	}
+	return room
+}
+
+// hold waits until an operator that has no room is ticked. For the source that is like waiting for room downstream.
+func (t *taskRun) hold() error {
+	if t.source != nil {
+		t.source.Blocked(true)
+		defer t.source.Blocked(false)
+	}
+	return t.rest(task.Forever)
 }

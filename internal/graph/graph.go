@@ -56,6 +56,8 @@ type Node struct {
 	Parallelism int
 	// Single nodes have one subtask, whatever the parallelism of the job.
 	Single bool
+	// WantsOrigins says that the operator asks where its records come from.
+	WantsOrigins bool
 	// Stateful nodes have state in checkpoints.
 	Stateful bool
 	// Sides are the side outputs that must be read, since what goes there would be lost otherwise.

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // slot is one place of a table. meta is 0 when the slot is empty; otherwise its upper 16 bits are the stamp of the epoch in which
@@ -79,7 +80,20 @@ func (p *pool[K, V]) get(n int) *block[K, V] {
 	p.mu.Unlock()
 	b := &block[K, V]{slots: make([]slot[K, V], n)}
 	b.refs.Store(1)
+	settle(b.slots)
 	return b
+}
+
+// settle writes to each page of a new block. A table reads a slot before it writes to it: read first, the system would map a page
+// of zeros there, and another one at the write, so that every page is asked for twice.
+func settle[K comparable, V any](slots []slot[K, V]) {
+	const page = 4096
+	var z slot[K, V]
+	if size := int(unsafe.Sizeof(z)); len(slots)*size > 2*page {
+		for i := 0; i < len(slots); i += max(1, page/size) {
+			slots[i].meta = 0
+		}
+	}
 }
 
 // leave ends the hold of a table. When less is in use than before, less may be kept.

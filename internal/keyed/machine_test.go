@@ -39,13 +39,15 @@ type inFlight[K comparable] struct {
 // machine drives the Spaces of a whole job against a map.
 type machine[K comparable, V any] struct {
 	kind[K, V]
-	spaces  []*Space[K, V]
-	model   map[place[K]]int64
-	epoch   uint64
-	flights []*inFlight[K]
-	chain   []*memFile // of the newest complete epoch
-	durable map[place[K]]int64
-	counter int64
+	// filtered says that the Spaces keep filters.
+	filtered bool
+	spaces   []*Space[K, V]
+	model    map[place[K]]int64
+	epoch    uint64
+	flights  []*inFlight[K]
+	chain    []*memFile // of the newest complete epoch
+	durable  map[place[K]]int64
+	counter  int64
 }
 
 func (m *machine[K, V]) start(parallelism int) {
@@ -54,6 +56,7 @@ func (m *machine[K, V]) start(parallelism int) {
 		lo, hi := Range(i, parallelism, machineGroups)
 		m.spaces = append(m.spaces, New(Config[K, V]{
 			Operator: "op", State: "st", Key: m.key, Value: m.value, Layout: m.layout, Groups: machineGroups, Lo: lo, Hi: hi,
+			Filtered: m.filtered,
 		}))
 	}
 }
@@ -211,7 +214,7 @@ func (m *machine[K, V]) durableEpoch(epoch uint64) bool {
 
 // restored returns a machine with the state of the chain.
 func (m *machine[K, V]) restored(t *rapid.T, parallelism int) *machine[K, V] {
-	r := &machine[K, V]{kind: m.kind}
+	r := &machine[K, V]{kind: m.kind, filtered: m.filtered}
 	r.start(parallelism)
 	for _, s := range r.spaces {
 		if err := replay(m.chain, machineGroups, s.Restore()); err != nil {
@@ -264,6 +267,9 @@ func (m *machine[K, V]) check(t *rapid.T, in *machine[K, V], want map[place[K]]i
 				if r.Hash != m.key.Hash(r.Key) || p.Get(r.Key, r.Hash) != r.Value {
 					t.Fatalf("entry %v is not found again", *r.Key)
 				}
+				if m.filtered && s.MayHold([]uint64{r.Hash ^ 0xff, r.Hash})&2 == 0 {
+					t.Fatalf("the filter does not let %v pass", *r.Key)
+				}
 				got[place[K]{span, *r.Key}] = m.get(r.Value)
 			}
 			at := 0
@@ -290,7 +296,7 @@ func (m *machine[K, V]) check(t *rapid.T, in *machine[K, V], want map[place[K]]i
 
 func runMachine[K comparable, V any](t *testing.T, k kind[K, V]) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine[K, V]{kind: k, model: map[place[K]]int64{}}
+		m := &machine[K, V]{kind: k, model: map[place[K]]int64{}, filtered: rapid.Bool().Draw(t, "filtered")}
 		m.start(rapid.IntRange(1, 4).Draw(t, "parallelism"))
 		if rapid.Bool().Draw(t, "old") { // a process in which the stamps are about to repeat
 			for _, s := range m.spaces {

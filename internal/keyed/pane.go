@@ -96,6 +96,9 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 		p.rehead(g, p.heads[g].stamp)
 		free = vacancy(t.slots, hash)
 	}
+	if p.space.cfg.Filtered {
+		p.space.addToFilter(g, hash)
+	}
 	free.meta = hash&hashMask | p.heads[g].stamp
 	free.key = *k
 	if p.clone != nil {
@@ -126,6 +129,20 @@ func (p *Pane[K, V]) Touch(hash uint64) uint64 {
 		return 0
 	}
 	return slotAt[K, V](h.base, h.mask, hash).meta
+}
+
+// TouchRuns is Touch for many hashes, and further: it also reads where the entry is when the slots before it are taken.
+func (p *Pane[K, V]) TouchRuns(hashes []uint64) uint64 {
+	const line = 64
+	var z slot[K, V]
+	further := max(1, line/uint64(unsafe.Sizeof(z)))
+	sum := uint64(0)
+	for _, hash := range hashes {
+		if h := &p.heads[p.index(hash)]; h.base != nil {
+			sum += slotAt[K, V](h.base, h.mask, hash).meta + slotAt[K, V](h.base, h.mask, hash+further).meta
+		}
+	}
+	return sum
 }
 
 // find returns the slot of a key, or nil.

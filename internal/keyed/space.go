@@ -22,6 +22,8 @@ type Config[K comparable, V any] struct {
 	Layout codec.Layout
 	// Groups is the number of key groups of the job; this Space holds those in [Lo, Hi).
 	Groups, Lo, Hi int
+	// Filtered keeps filters for MayHold. They take 3 to 7 bytes for each entry.
+	Filtered bool
 }
 
 // Space is one named state of one subtask: a table per key group and span.
@@ -42,6 +44,7 @@ type Space[K comparable, V any] struct {
 	cursor   int // the group at which the search for full rewrites goes on
 	unsealed *frozen[K, V]
 	gone     []int64
+	filters  filters
 }
 
 // New returns an empty Space.
@@ -49,6 +52,9 @@ func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
 	s := &Space[K, V]{cfg: cfg, lo: cfg.Lo}
 	s.setEpoch(1)
 	s.chains = make([]chain, cfg.Hi-cfg.Lo)
+	if cfg.Filtered {
+		s.filters = newFilters(cfg.Groups, cfg.Lo, cfg.Hi)
+	}
 	return s
 }
 

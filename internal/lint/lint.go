@@ -54,6 +54,7 @@ func Rules() []Rule {
 		{"leftover", leftovers},
 		{"glossary", glossaryNames},
 		{"dependency", dependencyLines},
+		{"example", verbExamples},
 	}
 }
 

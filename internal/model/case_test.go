@@ -234,6 +234,16 @@ func drawStages(t *rapid.T, c class, tick int64) []stage {
 			s.Op = opSort
 		default:
 			s.Win = drawWindows(t, tick)
+			switch rapid.IntRange(0, 5).Draw(t, "form") {
+			case 1:
+				s.Apply, s.Ordered = true, inOrder && c != timely
+			case 2:
+				s.Keys = wholeStream
+			case 3:
+				s.Apply, s.Ordered, s.Keys = true, inOrder && c != timely, wholeStream
+			case 4:
+				s.PreAggregate = 1
+			}
 			s.Missed = rapid.IntRange(0, 2).Draw(t, "missed") == 2
 			if c == bag && !last {
 				s.Win.Lateness = 0

@@ -41,6 +41,9 @@ func copies(r rec) []rec {
 	return out
 }
 
+// wholeStream is the kind of keys of windows over all records.
+const wholeStream = 9
+
 // The kinds of stages.
 const (
 	opMap     = "map"
@@ -74,6 +77,10 @@ type stage struct {
 	Horizon int64
 	// Steady says that there is one split, so that the clock before each record and in each timer is determined.
 	Steady bool
+	// Apply gives the records of a window to a function. Their order is compared if Ordered.
+	Apply, Ordered bool
+	// PreAggregate is 1 to forbid it; it is on otherwise.
+	PreAggregate int
 	// Missed also gives what missed some windows to a sink of its own.
 	Missed bool
 	// Tap also gives the output of the stage to a sink of its own.
@@ -136,6 +143,10 @@ var (
 	structKeys = plain(func(r rec) place { return place{names[r.K%3], 4 - int8(r.K)} }, func(a, b place) int {
 		return cmp.Or(strings.Compare(a.Zone, b.Zone), cmp.Compare(a.N, b.N))
 	})
+	allKeys = keys[window.All]{
+		engine: func(rec) window.All { return window.All{} }, model: func(rec) window.All { return window.All{} },
+		compare: func(_, _ window.All) int { return 0 }, text: window.All.String,
+	}
 	// The same time in two zones is one key.
 	timeKeys = keys[time.Time]{
 		engine: func(r rec) time.Time {
@@ -275,6 +286,8 @@ func (s stage) build(in millrace.Stream[rec], id string, out sinks) millrace.Str
 		})
 	default:
 		switch s.Keys {
+		case wholeStream:
+			next = keyedStage(s, in, id, out, allKeys)
 		case 0:
 			next = keyedStage(s, in, id, out, stringKeys)
 		case 1:
@@ -319,15 +332,48 @@ func keyedStage[K comparable](s stage, in millrace.Stream[rec], id string, out s
 		return sorted.Stream
 	}
 	w := keyed.Window(s.Win.assigner())
+	if s.Keys == wholeStream {
+		w = any(in.WindowAll(s.Win.assigner())).(millrace.Windowed[K, rec])
+	}
+	if s.PreAggregate == 1 {
+		w = w.PreAggregate(false)
+	}
 	if s.Win.Lateness > 0 {
 		w = w.AllowedLateness(time.Duration(s.Win.Lateness))
 	}
-	panes := aggregate(w, id, s.Agg)
+	var next millrace.Stream[rec]
+	if s.Apply {
+		next = w.Apply(id, func(p millrace.Pane[K, []rec], emit func(rec)) error {
+			for _, r := range applied(s, k, p) {
+				emit(r)
+			}
+			return nil
+		})
+	} else {
+		next = aggregate(w, id, s.Agg).Map(paneRec(k))
+	}
 	out.take(w.Late(), "late-"+id)
 	if s.Missed {
 		out.take(millrace.Missed(w).Map(missedRec(k)), "missed-"+id)
 	}
-	return panes.Map(paneRec(k))
+	return next
+}
+
+// applied is what a function applied to the records of a window emits: its pane, and for an even number of records the last as well.
+func applied[K comparable](s stage, k keys[K], p window.Pane[K, []rec]) []rec {
+	records := slices.Clone(p.Value)
+	if !s.Ordered {
+		slices.SortFunc(records, byField)
+	}
+	out := []rec{paneRec(k)(window.Pane[K, string]{
+		Key: p.Key, Start: p.Start, End: p.End, Value: texts(records), Revision: p.Revision, Kind: p.Kind, Gap: p.Gap, Replaces: p.Replaces,
+	})}
+	if n := len(records); n%2 == 0 {
+		last := records[n-1]
+		last.At = p.End.UnixNano() - 1 // a record has its event time
+		out = append(out, last)
+	}
+	return out
 }
 
 // wanted is what the model says comes out of a job.
@@ -357,6 +403,8 @@ func (s stage) model(in []model.Item[rec], id string, out *wanted) []model.Item[
 		next = model.FlatMap(in, copies)
 	default:
 		switch s.Keys {
+		case wholeStream:
+			next = keyedModel(s, in, id, out, allKeys)
 		case 0:
 			next = keyedModel(s, in, id, out, stringKeys)
 		case 1:
@@ -401,7 +449,19 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 		out.late += int64(len(late))
 		return next
 	}
-	w := modelWindows(s.Win, model.Windows[K, rec, string]{Key: k.model, Compare: k.compare, Result: result(s.Agg)})
+	if s.Apply {
+		panes := windowModel(s, in, id, out, k, func(rs []rec) []rec { return rs })
+		return model.FlatMap(panes, func(p window.Pane[K, []rec]) []rec { return applied(s, k, p) })
+	}
+	panes := windowModel(s, in, id, out, k, result(s.Agg))
+	return model.FlatMap(panes, func(p window.Pane[K, string]) []rec { return []rec{paneRec(k)(p)} })
+}
+
+// windowModel is a window stage by the model, with what result makes of records.
+func windowModel[K comparable, R any](
+	s stage, in []model.Item[rec], id string, out *wanted, k keys[K], result func([]rec) R,
+) []model.Item[window.Pane[K, R]] {
+	w := modelWindows(s.Win, model.Windows[K, rec, R]{Key: k.model, Compare: k.compare, Result: result})
 	if s.Win.Each {
 		w.GapOf = s.Win.gap
 	}
@@ -415,5 +475,5 @@ func keyedModel[K comparable](s stage, in []model.Item[rec], id string, out *wan
 	if s.Missed {
 		out.take(model.FlatMap(o.Missed, func(m window.Missed[K, rec]) []rec { return []rec{missedRec(k)(m)} }), "missed-"+id)
 	}
-	return model.FlatMap(o.Panes, func(p window.Pane[K, string]) []rec { return []rec{paneRec(k)(p)} })
+	return o.Panes
 }

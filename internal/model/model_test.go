@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 // kills counts the runs that died, so that a test of kills that never kills fails.
 var kills atomic.Int64
 
+// preAggregated counts the records that were aggregated before an exchange, so that a test which means to test that fails when it does not
+// happen.
+var preAggregated atomic.Int64
+
 // places are where runs die.
 var places = append([]string{
 	placeFiles, placeFiles, placeFiles, placeReads, placeReads, placeReads,
@@ -46,7 +50,7 @@ func TestSeveralSplitsGiveTheRecordsOfTheModel(t *testing.T) { against(t, timely
 
 // against runs each random job plainly and in one other way.
 func against(t *testing.T, c class) {
-	before := kills.Load()
+	before, preBefore := kills.Load(), preAggregated.Load()
 	ways := []func(*rapid.T, trial){inEpochs, killed, killed, extreme}
 	rapid.Check(t, func(t *rapid.T) {
 		tr := drawTrial(t, c)
@@ -56,7 +60,11 @@ func against(t *testing.T, c class) {
 		rapid.SampledFrom(ways).Draw(t, "way")(t, tr)
 	})
 	n := kills.Load() - before
-	t.Logf("%d runs were killed", n)
+	pre := preAggregated.Load() - preBefore
+	t.Logf("%d runs were killed, %d records were aggregated before an exchange", n, pre)
+	if !t.Failed() && pre == 0 && c != exact {
+		t.Error("no record was aggregated before an exchange")
+	}
 	if !t.Failed() && n == 0 {
 		t.Error("no run was killed: the fault points are not reached")
 	}

@@ -142,6 +142,9 @@ func (w *world) run(t tb, cfg millrace.Config, kill *killer, few int) (bool, mil
 	if err != nil && !kill.died() {
 		t.Fatalf("run %d: %v\n%v", w.runs, err, w.trial)
 	}
+	for _, o := range last.Operators {
+		preAggregated.Add(o.PreAggregated)
+	}
 	return err == nil, last
 }
 

@@ -22,7 +22,7 @@ type Windows[K comparable, T, R any] struct {
 	GapOf func(T) int64
 	// Compare is the order of keys that fire at the same time.
 	Compare func(a, b K) int
-	// Result makes the value of a pane from its records, in no order.
+	// Result makes the value of a pane from its records, in the order in which they came.
 	Result func([]T) R
 }
 
@@ -34,13 +34,19 @@ type Output[K comparable, T, R any] struct {
 	Missed []Item[window.Missed[K, T]]
 }
 
+// numbered is a record with its place in the order in which they came.
+type numbered[T any] struct {
+	n      int
+	record T
+}
+
 // held is a window or session of one key.
 type held[K comparable, T any] struct {
 	key        K
 	start, end int64
 	// newest is the time of the newest record of a session.
 	newest  int64
-	records []T
+	records []numbered[T]
 	// panes is how many have been emitted.
 	panes int32
 	// shown are the bounds of the panes that the next one takes the place of.
@@ -55,6 +61,7 @@ type run[K comparable, T, R any] struct {
 	Output[K, T, R]
 	open  []*held[K, T]
 	clock int64
+	came  int
 	// marked is the last watermark emitted.
 	marked int64
 }
@@ -66,6 +73,7 @@ func (w Windows[K, T, R]) sessions() bool { return w.Gap > 0 || w.GapOf != nil }
 func (w Windows[K, T, R]) Run(in []Item[T]) Output[K, T, R] {
 	r := &run[K, T, R]{Windows: w, clock: None, marked: None}
 	for _, x := range in {
+		r.came++
 		switch {
 		case x.Mark && w.sessions() && x.Time != End:
 			// A record a whole gap after the last one still joins: what is at the watermark or before it is final, so
@@ -125,7 +133,7 @@ func (r *run[K, T, R]) aligned(x Item[T]) {
 		}
 		taken = true
 		h := r.find(key, w.Start, w.End)
-		h.records = append(h.records, x.Value)
+		h.records = append(h.records, numbered[T]{r.came, x.Value})
 		if h.last() <= r.clock {
 			r.emit(h, window.Late)
 		}
@@ -137,10 +145,10 @@ func (r *run[K, T, R]) aligned(x Item[T]) {
 }
 
 // miss notes which windows a record has missed, if any.
-func (r *run[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
+func (o *Output[K, T, R]) miss(key K, x Item[T], windows []window.Span) {
 	if len(windows) > 0 {
 		m := window.Missed[K, T]{Key: key, Record: x.Value, Windows: window.SpansOf(windows...)}
-		r.Missed = append(r.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
+		o.Missed = append(o.Missed, Item[window.Missed[K, T]]{Value: m, Time: x.Time})
 	}
 }
 
@@ -170,7 +178,7 @@ func (r *run[K, T, R]) session(x Item[T]) {
 	if r.GapOf != nil {
 		gap = r.GapOf(x.Value)
 	}
-	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + gap, newest: x.Time, records: []T{x.Value}}
+	h := &held[K, T]{key: r.Key(x.Value), start: x.Time, end: x.Time + gap, newest: x.Time, records: []numbered[T]{{r.came, x.Value}}}
 	touches := func(o *held[K, T]) bool { return o.key == h.key && o.start <= x.Time+gap && x.Time <= o.end }
 	span := window.Span{Start: h.start, End: h.end}
 	for _, o := range r.open {
@@ -228,9 +236,14 @@ func (r *run[K, T, R]) mark(t int64) {
 }
 
 func (r *run[K, T, R]) emit(h *held[K, T], kind window.Firing) {
+	slices.SortFunc(h.records, func(a, b numbered[T]) int { return cmp.Compare(a.n, b.n) })
+	records := make([]T, len(h.records))
+	for i, x := range h.records {
+		records[i] = x.record
+	}
 	p := window.Pane[K, R]{
 		Key: h.key, Start: time.Unix(0, h.start).UTC(), End: time.Unix(0, h.end).UTC(),
-		Value: r.Result(slices.Clone(h.records)), Revision: h.panes, Kind: kind,
+		Value: r.Result(records), Revision: h.panes, Kind: kind,
 	}
 	if span := (window.Span{Start: h.start, End: h.end}); r.sessions() {
 		p.Gap = time.Duration(h.end - h.newest)

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"errors"
+	"math/bits"
 	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
@@ -16,17 +18,10 @@ type DedupConfig[K comparable, T any] struct {
 	Lateness int64
 	Key      func(*T) K
 	KeyCodec *codec.Key[K]
-	Seen     codec.Codec[Seen]
 	// Content hashes what duplicates must have in common; nil when nobody asks.
 	Content func(*T) uint64
-	Pool    *element.Pool[T]
-}
-
-// Seen is what is remembered of a record that was passed on.
-type Seen struct {
-	// At is its event time in ns, Content the hash of its content or 0.
-	At      int64
-	Content uint64
+	// Pool is for the side outputs.
+	Pool *element.Pool[T]
 }
 
 // dedupOp passes on the first record of each id in the order of arrival.
@@ -45,24 +40,45 @@ type dedupOp[K comparable, T any] struct {
 
 	c     *Context
 	clock int64
-	space *keyed.Space[K, Seen]
-	emit  *Emitter[T]
+	space *keyed.Space[K, int64]
+	// contents is a space of its own, so that those who compare none need not keep them.
+	contents *keyed.Space[K, uint64]
+	out      Receiver
+	// told is the watermark that the main output knows.
+	told  int64
 	late  *Emitter[T]
 	twice *Emitter[T]
 	// buckets are the open ones, by time.
 	buckets []dedupBucket[K]
 	// wake is the first watermark at which a bucket is forgotten.
 	wake int64
-	// key is the key of the record at hand; a local one would be allocated for each record.
-	key K
+	// recent is the bucket that took the last record, nil when it may be gone.
+	recent *keyed.Pane[K, int64]
+	next   dedupLookups[K]
+}
+
+// dedupLookups are the ids and hashes of the next records. They are kept here for the reason that lookups are.
+type dedupLookups[K comparable] struct {
+	keys   [look]K
+	hashes [look]uint64
+	// maybe has a bit for each id: it may have been seen. Without it, it was not.
+	maybe uint32
+	sum   uint64 // of what was touched, so that the compiler does not leave it out
 }
 
 type dedupBucket[K comparable] struct {
 	first, last int64
-	pane        *keyed.Pane[K, Seen]
+	// pane holds the event time of the record passed on.
+	pane *keyed.Pane[K, int64]
+	// contents has the same ids when contents are compared, and is nil otherwise.
+	contents *keyed.Pane[K, uint64]
 }
 
-const dedupState = "seen"
+// The names of the states.
+const (
+	dedupState    = "seen"
+	dedupContents = "contents"
+)
 
 // The side outputs of a dedup.
 const (
@@ -77,29 +93,40 @@ func NewDedup[K comparable, T any](cfg DedupConfig[K, T]) Op {
 
 func (d *dedupOp[K, T]) Open(c *Context) error {
 	d.c = c
-	d.emit = NewEmitter(d.Pool, c.Outputs(""), &c.Counters.Out)
+	d.out, d.told = c.Outputs(""), element.NoTime
 	d.late = NewEmitter(d.Pool, c.Outputs(LateSide), nil)
 	d.twice = NewEmitter(d.Pool, c.Outputs(DuplicateSide), nil)
-	d.space = newSpace[K, Seen](c, dedupState, d.KeyCodec, d.Seen, codec.Flat)
+	d.space = newFilteredSpace[K, int64](c, dedupState, d.KeyCodec, fixed64[int64]{}, codec.Flat)
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
 	}
-	d.clock = clock
-	d.tell() // those after it start anew
+	d.clock = clock // tell passes it on with what comes first: those after it start anew
+	d.late.Advance(clock)
+	d.twice.Advance(clock)
 	if err := c.Load(dedupState, d.space.Restore()); err != nil {
 		return err
 	}
+	if d.Content != nil {
+		d.contents = newSpace[K, uint64](c, dedupContents, d.KeyCodec, fixed64[uint64]{}, codec.Flat)
+		if err := c.Load(dedupContents, d.contents.Restore()); err != nil {
+			return err
+		}
+	}
 	for _, span := range d.space.Spans() {
-		d.buckets = append(d.buckets, d.newBucket(span, d.space.Pane(span)))
+		d.buckets = append(d.buckets, d.newBucket(span))
 	}
 	d.schedule()
 	return nil
 }
 
 // newBucket returns the bucket of a span, which is its number.
-func (d *dedupOp[K, T]) newBucket(span int64, p *keyed.Pane[K, Seen]) dedupBucket[K] {
-	return dedupBucket[K]{first: satMul(span, d.width), last: satAdd(satMul(span+1, d.width), -1), pane: p}
+func (d *dedupOp[K, T]) newBucket(span int64) dedupBucket[K] {
+	b := dedupBucket[K]{first: satMul(span, d.width), last: satAdd(satMul(span+1, d.width), -1), pane: d.space.Ensure(span)}
+	if d.Content != nil {
+		b.contents = d.contents.Ensure(span)
+	}
+	return b
 }
 
 // spanOf returns the number of the bucket of t.
@@ -124,77 +151,176 @@ func satMul(a, b int64) int64 {
 
 func (d *dedupOp[K, T]) Input(int) Receiver { return d }
 
-// Process judges the records of a batch, with the clock moving where its steps say.
+// Process judges the records of a batch, with the clock moving where its steps say. Nearly all of them are passed on, so they
+// leave in the batch they came in.
 func (d *dedupOp[K, T]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
-	defer in.Free()
 	d.c.Counters.In.Add(int64(len(in.Records)))
-	step := 0
-	for i := range in.Records {
-		for ; step < len(in.Steps) && int(in.Steps[step].At) <= i; step++ {
-			d.advance(in.Steps[step].Time)
+	if err := d.tell(); err != nil {
+		in.Free()
+		return err
+	}
+	kept, step, steps := 0, 0, in.Steps[:0]
+	for from := 0; from < len(in.Records); {
+		n := d.lookUp(in, from)
+		for i := range n {
+			at := from + i
+			for ; step < len(in.Steps) && int(in.Steps[step].At) <= at; step++ {
+				steps = d.step(steps, kept, in.Steps[step].Time)
+			}
+			keep, err := d.judge(&in.Records[at], in.Times[at], i)
+			if err != nil {
+				in.Free()
+				return err
+			}
+			if !keep {
+				continue
+			}
+			if kept != at {
+				in.Records[kept], in.Times[kept] = in.Records[at], in.Times[at]
+			}
+			kept++
 		}
-		if err := d.judge(in, i); err != nil {
-			return err
-		}
+		from += n
 	}
 	for ; step < len(in.Steps); step++ {
-		d.advance(in.Steps[step].Time)
+		steps = d.step(steps, kept, in.Steps[step].Time)
 	}
-	return d.flush()
+	in.Records, in.Times, in.Hashes, in.Steps = in.Records[:kept], in.Times[:kept], in.Hashes[:0], steps
+	return d.pass(in)
+}
+
+// step moves the clock, and says so before record at of the main output.
+func (d *dedupOp[K, T]) step(steps []element.Step, at int, t int64) []element.Step {
+	if !d.advance(t) {
+		return steps
+	}
+	return element.AppendStep(steps, element.Step{At: int32(at), Time: t})
+}
+
+// pass passes on what is left of a batch, after what goes to the side outputs.
+func (d *dedupOp[K, T]) pass(in *element.Of[T]) error {
+	if err := d.flush(); err != nil {
+		in.Free()
+		return err
+	}
+	if len(in.Steps) > 0 {
+		d.told = d.clock
+	}
+	n := len(in.Records)
+	if n == 0 {
+		err := passSteps(in.Steps, d.out)
+		in.Free()
+		return err
+	}
+	d.c.Counters.Out.Add(int64(n))
+	return d.out.Process(in)
+}
+
+// lookUp fills d.next for the next records and returns their number. Looking up some records ahead makes the processor wait for the
+// memory of all of them at once.
+func (d *dedupOp[K, T]) lookUp(in *element.Of[T], from int) int {
+	next, n := &d.next, min(look, len(in.Records)-from)
+	key, canon := d.Key, d.KeyCodec.Canon
+	for i := range n {
+		next.keys[i] = key(&in.Records[from+i])
+		if canon != nil {
+			canon(&next.keys[i])
+		}
+	}
+	if len(in.Hashes) > 0 {
+		copy(next.hashes[:n], in.Hashes[from:from+n])
+	} else {
+		hash := d.KeyCodec.Hash
+		for i := range n {
+			next.hashes[i] = hash(&next.keys[i])
+		}
+	}
+	next.maybe = d.suspect(next.hashes[:n])
+	if d.recent != nil && d.recent.Far() {
+		next.sum += d.recent.TouchRuns(next.hashes[:n])
+	}
+	return n
+}
+
+// suspect returns a bit for each hash: whether the id may be in some bucket, or may be that of another one shortly before it.
+func (d *dedupOp[K, T]) suspect(hashes []uint64) uint32 {
+	var seen [16]uint64
+	maybe := uint32(0)
+	for i, h := range hashes {
+		word, bit := &seen[h>>20&15], h>>24&63
+		maybe |= uint32(*word>>bit&1) << i
+		*word |= 1 << bit
+	}
+	held := d.space.MayHold(hashes)
+	for i := range d.buckets {
+		if p := d.buckets[i].pane; p.Far() {
+			for rest := held; rest != 0; rest &= rest - 1 {
+				d.next.sum += p.Touch(hashes[bits.TrailingZeros32(rest)])
+			}
+		}
+	}
+	return maybe | held
 }
 
 // Watermark moves the clock.
 func (d *dedupOp[K, T]) Watermark(t int64) error {
 	d.advance(t)
-	return d.flush()
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return d.tell()
 }
 
 // Idle passes on that nothing holds the watermark.
 func (d *dedupOp[K, T]) Idle() error {
-	for _, e := range d.outputs() {
-		if err := e.to.Idle(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(d.late.to.Idle(), d.twice.to.Idle(), d.out.Idle())
 }
 
-func (d *dedupOp[K, T]) outputs() [3]*Emitter[T] { return [3]*Emitter[T]{d.late, d.twice, d.emit} }
-
+// flush passes on what goes to the side outputs.
 func (d *dedupOp[K, T]) flush() error {
 	d.c.Counters.Watermark.Store(d.clock)
-	for _, e := range d.outputs() {
-		if err := e.Flush(); err != nil {
-			return err
-		}
+	if err := d.late.Flush(); err != nil {
+		return err
 	}
-	return nil
+	return d.twice.Flush()
 }
 
-// tell passes the clock on, behind what has been emitted.
-func (d *dedupOp[K, T]) tell() {
-	for _, e := range d.outputs() {
-		e.Advance(d.clock)
+// tell passes the clock on to the main output, unless it is known there.
+func (d *dedupOp[K, T]) tell() error {
+	if d.told >= d.clock {
+		return nil
 	}
+	d.told = d.clock
+	return d.out.Watermark(d.clock)
 }
 
-// advance moves the clock and forgets what no record can meet any more.
-func (d *dedupOp[K, T]) advance(t int64) {
+// advance moves the clock and forgets what no record can meet any more. It reports whether the clock has moved.
+func (d *dedupOp[K, T]) advance(t int64) bool {
 	if t <= d.clock {
-		return
+		return false
 	}
 	d.clock = t
 	if t >= d.wake {
-		n := 0
-		for n < len(d.buckets) && d.forgotten(d.buckets[n].last) <= t {
-			d.space.Drop(d.buckets[n].pane.Span())
-			n++
-		}
-		d.buckets = slices.Delete(d.buckets, 0, n)
-		d.schedule()
+		d.forget()
 	}
-	d.tell()
+	d.late.Advance(t)
+	d.twice.Advance(t)
+	return true
+}
+
+// forget drops the buckets that the clock has left behind.
+func (d *dedupOp[K, T]) forget() {
+	n := 0
+	for n < len(d.buckets) && d.forgotten(d.buckets[n].last) <= d.clock {
+		d.space.Drop(d.buckets[n].pane.Span())
+		if d.Content != nil {
+			d.contents.Drop(d.buckets[n].contents.Span())
+		}
+		n++
+	}
+	d.buckets, d.recent = slices.Delete(d.buckets, 0, n), nil
+	d.schedule()
 }
 
 // forgotten returns the watermark at which a bucket with this last moment is dropped.
@@ -209,43 +335,35 @@ func (d *dedupOp[K, T]) schedule() {
 	}
 }
 
-// judge sends one record to the output where it belongs.
-func (d *dedupOp[K, T]) judge(in *element.Of[T], i int) error {
-	r, t := &in.Records[i], in.Times[i]
+// judge says whether a record, with its event time and place in d.next, is passed on; otherwise it goes to a side output.
+func (d *dedupOp[K, T]) judge(r *T, t int64, i int) (bool, error) {
 	if satAdd(t, d.Lateness) <= d.clock {
 		d.c.Counters.Late.Add(1)
-		return d.late.Emit(r, t)
+		return false, d.late.Emit(r, t)
 	}
-	k := &d.key
-	*k = d.Key(r)
-	if d.KeyCodec.Canon != nil {
-		d.KeyCodec.Canon(k)
-	}
-	var h uint64
-	if len(in.Hashes) > 0 {
-		h = in.Hashes[i]
-	} else {
-		h = d.KeyCodec.Hash(k)
-	}
-	var content uint64
-	if d.Content != nil {
-		content = d.Content(r)
-	}
-	if seen := d.find(k, h, t); seen != nil {
-		d.c.Counters.Duplicates.Add(1)
-		if seen.Content != content {
-			d.c.Counters.Conflicts.Add(1)
+	k, h := &d.next.keys[i], d.next.hashes[i]
+	if d.next.maybe>>i&1 != 0 {
+		if b := d.find(k, h, t); b != nil {
+			d.c.Counters.Duplicates.Add(1)
+			if d.Content != nil && *b.contents.Get(k, h) != d.Content(r) {
+				d.c.Counters.Conflicts.Add(1)
+			}
+			return false, d.twice.Emit(r, t)
 		}
-		return d.twice.Emit(r, t)
 	}
-	v, _ := d.bucket(t).Upsert(k, h)
-	v.At, v.Content = t, content
-	return d.emit.Emit(r, t)
+	b := d.bucket(t)
+	at, _ := b.pane.Upsert(k, h)
+	*at = t
+	if d.Content != nil {
+		content, _ := b.contents.Upsert(k, h)
+		*content = d.Content(r)
+	}
+	return true, nil
 }
 
-// find returns what is remembered of the id less than the horizon away from t; of two, which a record between them can have, the
-// later one. Most duplicates come soon, so the search begins at the newest.
-func (d *dedupOp[K, T]) find(k *K, h uint64, t int64) *Seen {
+// find returns the bucket that remembers the id less than the horizon away from t, or nil; of two, which a record between them can
+// have, the later one. Most duplicates come soon, so the search begins at the newest.
+func (d *dedupOp[K, T]) find(k *K, h uint64, t int64) *dedupBucket[K] {
 	from, to := satAdd(t, 1-d.Horizon), satAdd(t, d.Horizon-1)
 	for i := len(d.buckets) - 1; i >= 0; i-- {
 		b := &d.buckets[i]
@@ -255,32 +373,41 @@ func (d *dedupOp[K, T]) find(k *K, h uint64, t int64) *Seen {
 		if b.first > to {
 			continue
 		}
-		if v := b.pane.Get(k, h); v != nil && from <= v.At && v.At <= to {
-			return v
+		if at := b.pane.Get(k, h); at != nil && from <= *at && *at <= to {
+			return b
 		}
 	}
 	return nil
 }
 
 // bucket returns the bucket of t, made if need be.
-func (d *dedupOp[K, T]) bucket(t int64) *keyed.Pane[K, Seen] {
+func (d *dedupOp[K, T]) bucket(t int64) *dedupBucket[K] {
 	i := len(d.buckets)
 	for i > 0 && d.buckets[i-1].first > t {
 		i--
 	}
-	if i > 0 && t <= d.buckets[i-1].last {
-		return d.buckets[i-1].pane
+	if i == 0 || t > d.buckets[i-1].last {
+		d.buckets = slices.Insert(d.buckets, i, d.newBucket(d.spanOf(t)))
+		d.schedule()
+		i++
 	}
-	span := d.spanOf(t)
-	d.buckets = slices.Insert(d.buckets, i, d.newBucket(span, d.space.Ensure(span)))
-	d.schedule()
-	return d.buckets[i].pane
+	d.recent = d.buckets[i-1].pane
+	return &d.buckets[i-1]
 }
 
 func (d *dedupOp[K, T]) Freeze(epoch uint64) (Cut, error) {
-	return Cut{State: clockState(d.clock), Frozen: []NamedFrozen{{dedupState, d.space.Freeze(epoch)}}}, nil
+	cut := Cut{State: clockState(d.clock), Frozen: []NamedFrozen{{dedupState, d.space.Freeze(epoch)}}}
+	if d.Content != nil {
+		cut.Frozen = append(cut.Frozen, NamedFrozen{dedupContents, d.contents.Freeze(epoch)})
+	}
+	return cut, nil
 }
 
-func (d *dedupOp[K, T]) Completed(epoch uint64) { d.space.Completed(epoch) }
+func (d *dedupOp[K, T]) Completed(epoch uint64) {
+	d.space.Completed(epoch)
+	if d.Content != nil {
+		d.contents.Completed(epoch)
+	}
+}
 
 func (d *dedupOp[K, T]) Close() error { return nil }

@@ -24,12 +24,8 @@ func newTestDedup(t *rapid.T, horizon, lateness int64, id func(*int64) int64) *d
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen, err := codec.For[Seen]()
-	if err != nil {
-		t.Fatal(err)
-	}
 	return NewDedup(DedupConfig[int64, int64]{
-		Horizon: horizon, Lateness: lateness, Key: id, KeyCodec: key, Seen: seen, Pool: element.NewPool[int64](8),
+		Horizon: horizon, Lateness: lateness, Key: id, KeyCodec: key, Pool: element.NewPool[int64](8),
 	}).(*dedupOp[int64, int64])
 }
 
@@ -114,6 +110,79 @@ func TestDedupRemembersAsLongAsItSays(t *testing.T) {
 		}
 		if err := d.Watermark(element.EndTime); err != nil || d.space.Len() != 0 {
 			t.Fatalf("%d ids are held after the end: %v", d.space.Len(), err)
+		}
+	})
+}
+
+// TestDedupAgainstAList compares batches longer than what is looked up at once with a list of all records passed on: the same id may
+// come twice in a batch, and buckets come and go within it.
+func TestDedupAgainstAList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		horizon, lateness := rapid.Int64Range(1, 60).Draw(t, "horizon"), rapid.Int64Range(0, 40).Draw(t, "lateness")
+		ids := rapid.Int64Range(1, 30).Draw(t, "ids")
+		times := map[int64]int64{} // of each record, by its number
+		id := func(r int64) int64 { return r * r % 1009 % ids }
+		type one struct{ record, id, at int64 }
+		var passed []one
+		var want [3][]int64 // passed on, late, duplicate
+		clock, conflicts, next := int64(element.NoTime), int64(0), int64(0)
+		judge := func(r int64) {
+			at := times[r]
+			if clock != element.NoTime && at+lateness <= clock {
+				want[1] = append(want[1], r)
+				return
+			}
+			var same *one
+			for i := range passed { // of two that it meets, the later one in event time
+				p := &passed[i]
+				if p.id == id(r) && max(p.at-at, at-p.at) < horizon && (same == nil || p.at > same.at) {
+					same = p
+				}
+			}
+			if same == nil {
+				passed = append(passed, one{r, id(r), at})
+				want[0] = append(want[0], r)
+				return
+			}
+			want[2] = append(want[2], r)
+			if same.record%3 != r%3 {
+				conflicts++
+			}
+		}
+		sides := map[string]*recorder{"": newRecorder(t), LateSide: newRecorder(t), DuplicateSide: newRecorder(t)}
+		d := newTestDedup(t, horizon, lateness, func(r *int64) int64 { return id(*r) })
+		d.Content = func(r *int64) uint64 { return uint64(*r % 3) }
+		if err := d.Open(keyedContext(func(side string) Receiver { return sides[side] })); err != nil {
+			t.Fatal(err)
+		}
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			b := d.Pool.Get()
+			n := rapid.IntRange(1, 3*look).Draw(t, "records")
+			for i := range n {
+				if rapid.IntRange(0, 3).Draw(t, "step") == 0 {
+					clock = max(clock, 0) + rapid.Int64Range(1, 30).Draw(t, "by")
+					b.Advance(i, clock)
+				}
+				times[next] = max(clock, 0) + rapid.Int64Range(-50, 50).Draw(t, "at")
+				b.Add(&next, times[next])
+				judge(next)
+				next++
+			}
+			if err := d.Process(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, side := range []string{"", LateSide, DuplicateSide} {
+			var got []int64
+			for _, s := range sides[side].seen {
+				got = append(got, s.record)
+			}
+			if !slices.Equal(got, want[i]) {
+				t.Fatalf("output %q: got %v, want %v (times %v)", side, got, want[i], times)
+			}
+		}
+		if got := d.c.Counters.Conflicts.Load(); got != conflicts {
+			t.Fatalf("%d conflicts, want %d", got, conflicts)
 		}
 	})
 }

@@ -26,3 +26,12 @@ func resultError[K any](err error, k *K, start, end int64) error {
 	return fmt.Errorf("window [%s, %s) of key %v: %w",
 		timeOf(start).Format(time.RFC3339Nano), timeOf(end).Format(time.RFC3339Nano), *k, err)
 }
+
+// PanicError is a panic of a user's function, or of an operator.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error gives the value and the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }

@@ -11,10 +11,21 @@ import (
 
 // newSpace returns the empty keyed state of an operator. The layout is that of the values.
 func newSpace[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) *keyed.Space[K, V] {
-	return keyed.New(keyed.Config[K, V]{
+	return keyed.New(spaceConfig(c, state, key, value, layout))
+}
+
+// newFilteredSpace is newSpace for states that are mostly asked for keys they do not have.
+func newFilteredSpace[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) *keyed.Space[K, V] {
+	cfg := spaceConfig(c, state, key, value, layout)
+	cfg.Filtered = true
+	return keyed.New(cfg)
+}
+
+func spaceConfig[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) keyed.Config[K, V] {
+	return keyed.Config[K, V]{
 		Operator: c.ID, State: state, Key: key, Value: value, Layout: max(layout, codec.LayoutOf[K]()),
 		Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
-	})
+	}
 }
 
 // clockState encodes the clock of an operator for the checkpoint.
@@ -55,4 +66,19 @@ func (int32Codec) Decode(src []byte, v *int32) ([]byte, error) {
 	}
 	*v = int32(u)
 	return src[n:], nil
+}
+
+// fixed64 encodes numbers of 64 bits as they are, in 8 bytes.
+type fixed64[V ~int64 | ~uint64] struct{}
+
+func (fixed64[V]) Append(dst []byte, v *V) []byte {
+	return binary.LittleEndian.AppendUint64(dst, uint64(*v))
+}
+
+func (fixed64[V]) Decode(src []byte, v *V) ([]byte, error) {
+	if len(src) < 8 {
+		return nil, errShort64
+	}
+	*v = V(binary.LittleEndian.Uint64(src))
+	return src[8:], nil
 }

@@ -60,6 +60,15 @@ type Ticked interface {
 	Tick(now int64) error
 }
 
+// Limited is implemented by operators that cannot take any number of records at any time.
+type Limited interface {
+	// Room returns how many records the operator takes now without holding any back; 0 or less for none. A task reads no more than the least
+	// room of its operators, and takes nothing from its inputs while one has none, but for barriers that start there. It asks again
+	// after each Tick. A batch from another task comes whole, and operators in between may make several records of one: what is more
+	// than the room must be held.
+	Room() int
+}
+
 // Cut is what an operator contributes to a checkpoint.
 type Cut struct {
 	// State is small state that is kept in the manifest; it must be read back by Context.Old.
@@ -89,6 +98,8 @@ type Context struct {
 	Counters       *Counters
 	// Info is what a sink's writer is told about itself.
 	Info connect.SinkInfo
+	// Origins says that a source has to tell where its records come from.
+	Origins bool
 	// Outputs returns where the records of a named output go ("" is the main one). It is never nil.
 	Outputs func(side string) Receiver
 	// Old is the state that the operator's subtasks put into the restored checkpoint; nil at a first start.
@@ -111,6 +122,8 @@ type Task interface {
 	// Await lets the goroutine of the task wait until done returns true, or until the processing time, in ns, has come. What the
 	// chain holds back is passed on before. It looks again after each Wake, and returns an error when the task must end.
 	Await(until int64, done func() bool) error
+	// RequestEpoch asks for an epoch now, or right after the one in flight.
+	RequestEpoch()
 }
 
 // Now returns the processing time in ns since 1970 UTC.
@@ -124,10 +137,20 @@ type Counters struct {
 	Filtered atomic.Int64
 	// Late counts records that came too late for every window, or for what else the operator does.
 	Late atomic.Int64
+	// PreAggregated counts the records taken, since the attempt began, that had been aggregated before the exchange.
+	PreAggregated atomic.Int64
+	// Ahead counts records left out because their event time is too far ahead of the clock.
+	Ahead atomic.Int64
 	// LateWindows counts the windows that missed a record; a record can miss some and be in time for others.
 	LateWindows atomic.Int64
 	// Duplicates counts records left out because their id was seen before, Conflicts those of them whose content differed.
 	Duplicates, Conflicts atomic.Int64
+	// Dropped counts records left out because they came too fast.
+	Dropped atomic.Int64
+	// Retries counts requests made again after a failure, Fallbacks those whose result was made from an error.
+	Retries, Fallbacks atomic.Int64
+	// InFlight is the number of requests whose results have not been passed on.
+	InFlight atomic.Int64
 	// Misses counts records for which nothing was found in a table.
 	Misses atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
@@ -148,10 +171,14 @@ func (c *Counters) Add(m map[string]int64) {
 	m["out"] += c.Out.Load()
 	m["filtered"] += c.Filtered.Load()
 	m["late"] += c.Late.Load()
+	m["ahead"] += c.Ahead.Load()
 	m["late_windows"] += c.LateWindows.Load()
 	m["timers_discarded"] += c.TimersDiscarded.Load()
 	m["duplicates"] += c.Duplicates.Load()
 	m["conflicts"] += c.Conflicts.Load()
+	m["dropped"] += c.Dropped.Load()
+	m["retries"] += c.Retries.Load()
+	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
 }
 
@@ -161,10 +188,14 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Out.Store(m["out"])
 	c.Filtered.Store(m["filtered"])
 	c.Late.Store(m["late"])
+	c.Ahead.Store(m["ahead"])
 	c.LateWindows.Store(m["late_windows"])
 	c.TimersDiscarded.Store(m["timers_discarded"])
 	c.Duplicates.Store(m["duplicates"])
 	c.Conflicts.Store(m["conflicts"])
+	c.Dropped.Store(m["dropped"])
+	c.Retries.Store(m["retries"])
+	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
 }
 
@@ -176,12 +207,19 @@ type Spec struct {
 	NewSource func() Source
 	// Partition makes, for an input port, the sender that spreads records over the targets by key.
 	Partition func(port int, groups int, targets []Sender) Receiver
+	// Combine, if set, makes the sender of a keyed input in the place of Partition: one that may aggregate records before it sends
+	// them. Old is what the operator's subtasks put into the restored checkpoint.
+	Combine func(groups int, old [][]byte, targets []Sender) Receiver
 	// Commit opens the committer of a sink; nil for others.
 	Commit func(ctx context.Context, info connect.SinkInfo) (connect.Committer, error)
 	// Guarantee is what a sink promises; 0 for others.
 	Guarantee connect.Guarantee
 	// Sides are the side outputs that the job has declared.
 	Sides []SideOutput
+	// Clocked says that a source takes event times from the clock, so that records read again get others.
+	Clocked bool
+	// LeavesOut says that the operator has the output AheadSide.
+	LeavesOut bool
 	// Check finds mistakes in options, before anything runs; may be nil.
 	Check func() error
 }
@@ -255,6 +293,15 @@ func NewEmitter[U any](pool *element.Pool[U], to Receiver, out *atomic.Int64) *E
 // Emit adds a record. It is passed on when the batch is full.
 func (e *Emitter[U]) Emit(v *U, t int64) error {
 	*e.Next(t) = *v
+	return e.Done()
+}
+
+// EmitFrom is Emit for a record that comes from o, nil if that is not known. All records between two flushes come with an origin, or none.
+func (e *Emitter[U]) EmitFrom(v *U, t int64, o *element.Origin) error {
+	*e.Next(t) = *v
+	if o != nil {
+		e.cur.Origins = append(e.cur.Origins, *o)
+	}
 	return e.Done()
 }
 

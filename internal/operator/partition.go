@@ -29,6 +29,8 @@ type Partition[K comparable, T any] struct {
 	// wm is the watermark of the stream here.
 	wm   int64
 	held bool
+	// origins says that records have come that tell where they come from. From then on all batches have origins, unknown ones too.
+	origins bool
 	// current is the key of the record at hand; a local one would be allocated for each record.
 	current K
 	// idle says that the targets have been told so. When something comes again all must hear of it, not only the one that
@@ -77,7 +79,10 @@ func (p *Partition[K, T]) open(t *target[T]) {
 // Process copies each record to the batch of its target.
 func (p *Partition[K, T]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
-	step := 0
+	if len(in.Origins) > 0 && !p.origins {
+		p.knowOrigins()
+	}
+	step, origins := 0, p.origins
 	canon, hash, k := p.codec.Canon, p.codec.Hash, &p.current
 	for i := range in.Records {
 		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
@@ -99,6 +104,9 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 		t.records[n] = *r
 		t.times[n] = in.Times[i]
 		t.hashes[n] = h
+		if origins {
+			t.cur.Origins = append(t.cur.Origins, originOf(&in.Header, i))
+		}
 		t.n = n + 1
 		if t.n == len(t.records) {
 			if err := p.send(t); err != nil {
@@ -116,6 +124,43 @@ func (p *Partition[K, T]) Process(b element.Batch) error {
 	}
 	in.Free()
 	return nil
+}
+
+// put copies a record to the batch of its target, as Process does, which has it written out for speed. Where it comes from is not kept:
+// a window, for which this is, makes new records.
+func (p *Partition[K, T]) put(r *T, time int64, hash uint64) error {
+	t := &p.targets[p.owner[keyed.Group(hash, p.groups)]]
+	n := t.n
+	if t.wm != p.wm {
+		t.cur.Advance(n, p.wm)
+		t.wm = p.wm
+	}
+	t.records[n], t.times[n], t.hashes[n] = *r, time, hash
+	if p.origins {
+		t.cur.Origins = append(t.cur.Origins, element.Origin{})
+	}
+	t.n = n + 1
+	if t.n == len(t.records) {
+		return p.send(t)
+	}
+	return nil
+}
+
+// knowOrigins makes the open batches have origins: of the records that they hold, none is known.
+func (p *Partition[K, T]) knowOrigins() {
+	p.origins = true
+	for i := range p.targets {
+		t := &p.targets[i]
+		t.cur.Origins = append(t.cur.Origins[:0], make([]element.Origin, t.n)...)
+	}
+}
+
+// originOf returns where a record comes from, or the zero Origin.
+func originOf(h *element.Header, i int) element.Origin {
+	if o := h.Origin(i); o != nil {
+		return *o
+	}
+	return element.Origin{}
 }
 
 func (p *Partition[K, T]) send(t *target[T]) error {

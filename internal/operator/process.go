@@ -55,10 +55,15 @@ type Proc[K comparable, O any] struct {
 	// mute says that there is no function for timers.
 	mute bool
 	err  error
+	// origin is that of the record at hand, nil when it is not known.
+	origin *element.Origin
 }
 
 // Watermark returns the operator's clock in ns.
 func (p *Proc[K, O]) Watermark() int64 { return p.clock }
+
+// Origin returns where the record at hand comes from, or nil.
+func (p *Proc[K, O]) Origin() *element.Origin { return p.origin }
 
 // Emit puts out a record with the event time of the call.
 func (p *Proc[K, O]) Emit(o O) {
@@ -213,6 +218,7 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 			hash = x.KeyCodec.Hash(&x.key)
 		}
 		p.Call(&x.key, hash, in.Times[i], p.clock)
+		p.origin = in.Origin(i)
 		if err := x.OnRecord(p, &in.Records[i]); err != nil {
 			return recordError(err, p.Event)
 		}
@@ -345,6 +351,7 @@ func (x *processOp[K, T, O]) onTimer(k *K, hash uint64, event int64, t Timer) er
 	}
 	p := &x.Proc
 	p.Call(k, hash, event, p.clock)
+	p.origin = nil
 	if err := x.OnTimer(p, t); err != nil {
 		return recordError(err, event)
 	}

@@ -218,7 +218,7 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 		h = s.KeyCodec.Hash(k)
 	}
 	own := Session[A]{First: t, Last: t}
-	gap, err := s.gapOf(r)
+	gap, err := sessionGap(s.GapOf, s.Gap, r)
 	if err != nil {
 		return recordError(err, t)
 	}
@@ -254,16 +254,16 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 	return nil
 }
 
-// gapOf returns how long a record keeps its session open.
-func (s *sessionOp[K, T, A, R]) gapOf(r *T) (int64, error) {
-	if s.GapOf == nil {
-		return s.Gap, nil
+// sessionGap returns how long a record keeps its session open: what of says, if it is set.
+func sessionGap[T any](of func(*T) time.Duration, gap int64, r *T) (int64, error) {
+	if of == nil {
+		return gap, nil
 	}
-	gap := s.GapOf(r)
-	if gap <= 0 {
-		return 0, fmt.Errorf("the gap that SessionBy was given for this record is %v: it must be greater than 0", gap)
+	d := of(r)
+	if d <= 0 {
+		return 0, fmt.Errorf("the gap that SessionBy was given for this record is %v: it must be greater than 0", d)
 	}
-	return int64(gap), nil
+	return int64(d), nil
 }
 
 // touching returns the range of sessions that one of a single record joins.
@@ -314,12 +314,13 @@ func (s *sessionOp[K, T, A, R]) shown(x *Session[A]) {
 	x.Shown = append(x.Shown[:0], x.span())
 }
 
-// replaced returns the windows that the next pane of a session takes the place of. One with the same bounds is an earlier revision.
-func replaced[A any](x *Session[A]) window.Spans {
-	if len(x.Shown) == 0 || len(x.Shown) == 1 && x.Shown[0] == x.span() {
+// replaced returns the windows that the next pane of a session takes the place of, of those that were shown. One with the same bounds is
+// an earlier revision.
+func replaced(shown []window.Span, span window.Span) window.Spans {
+	if len(shown) == 0 || len(shown) == 1 && shown[0] == span {
 		return ""
 	}
-	return window.SpansOf(x.Shown...)
+	return window.SpansOf(shown...)
 }
 
 func (s *sessionOp[K, T, A, R]) put(k *K, x *Session[A], kind window.Firing) error {
@@ -329,7 +330,7 @@ func (s *sessionOp[K, T, A, R]) put(k *K, x *Session[A], kind window.Firing) err
 		}
 	}
 	p := window.Pane[K, R]{
-		Key: *k, Start: timeOf(x.First), End: timeOf(x.End), Gap: time.Duration(x.End - x.Last), Replaces: replaced(x),
+		Key: *k, Start: timeOf(x.First), End: timeOf(x.End), Gap: time.Duration(x.End - x.Last), Replaces: replaced(x.Shown, x.span()),
 		Value: s.Agg.Result(&x.Acc), Revision: x.Revision, Kind: kind,
 	}
 	return s.emit.Emit(&p, satAdd(x.End, -1))

@@ -2,11 +2,9 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/millrace-stream/millrace/connect"
@@ -34,6 +32,9 @@ type Source interface {
 	List(ctx context.Context) ([]connect.Split, error)
 	// DiscoverEvery returns how often List should be called again; 0 means that the source ends with its splits.
 	DiscoverEvery() time.Duration
+	// Join makes the source a member of the alignment that it asks for, if any. It is called for all instances of an attempt before the
+	// first of them is opened. Wake lets Poll be called soon and may be called from any goroutine.
+	Join(all Alignments, id string, wake func())
 	// Assign gives splits to this subtask, before Start or while it runs.
 	Assign(splits []connect.Split) error
 	// Start passes on the restored watermark.
@@ -46,33 +47,29 @@ type Source interface {
 	Place() string
 }
 
-// TimeSpec says how records get their event time and a split its watermark.
-type TimeSpec[T any] struct {
-	// Extract fills times; it returns the index of the record that has no usable time, with the reason. Nil means that
-	// the records have no event time.
-	Extract func(records []T, times []int64) (bad int, err error)
-	// Bound is how far behind the newest record another may come.
-	Bound time.Duration
-	// Err is a mistake in the spec, found when the job is checked.
-	Err error
-	// IdleAfter is how long a split at its end must be quiet to be idle; 0 means never.
-	IdleAfter time.Duration
-}
-
 // maxOpenReaders bounds the files or connections that a subtask holds open at once. The splits beyond wait, and hold the
 // watermark, until others end.
 const maxOpenReaders = 64
 
+// askAgain is how long a split that had nothing is left alone while others have something. One that is quiet beside busy ones must
+// be found idle all the same, or be read when it is not quiet any more.
+const askAgain = 10 * time.Millisecond
+
+// Alignments are those of the sources of an attempt, by name.
+type Alignments map[string]*progress.Alignment
+
 type sourceOp[T any] struct {
+	stamper[T]
 	src  connect.Source[T]
-	time TimeSpec[T]
 	pool *element.Pool[T]
 
-	c        *Context
-	out      Receiver
-	splits   []*split[T]
-	open     int
-	ended    int
+	out    Receiver
+	splits []*split[T]
+	open   int
+	ended  int
+	// asked is the number of splits that have been asked, the first of them at askedAt.
+	asked    int
+	askedAt  int64
 	old      oldSplits
 	blocked  bool
 	combiner *progress.Combiner
@@ -81,12 +78,17 @@ type sourceOp[T any] struct {
 	saidEnd  bool
 	last     *split[T]
 	lastRead int
+	// member is nil without an alignment.
+	member *progress.Member
+	// clock is the last processing time that records have got, with TimeSpec.Clock.
+	clock int64
 }
 
 // split is a split that is assigned to the subtask. Its index is its input of the combiner.
 type split[T any] struct {
 	connect.Split
 	index  int
+	name   *element.SplitName // for origins
 	reader connect.Reader[T]
 	// dictates is the reader, if it knows the watermark.
 	dictates connect.Watermarks
@@ -94,90 +96,19 @@ type split[T any] struct {
 	told    bool
 	pos     []byte
 	bounded progress.Bounded
+	// gen makes the watermark; nil when bounded does.
+	gen     Generator[T]
 	quiet   progress.Idleness
 	wm      int64
 	records int64
 	bytes   int64
-	asked   bool // the last Read found nothing; it is asked again at the next poll
+	asked   bool // the last Read found nothing; it is asked again when no other has anything, or after askAgain
 	ended   bool
-}
-
-// splitState is a split in a checkpoint.
-type splitState struct {
-	ID       string `json:"id"`
-	Position []byte `json:"position,omitempty"`
-	// Newest is the state of the watermark generator.
-	Newest int64 `json:"newest"`
-	// Watermark is that of a reader that dictates it.
-	Watermark *int64 `json:"watermark,omitempty"`
-
-	Status  progress.Status `json:"status"`
-	Records int64           `json:"records"`
-	Bytes   int64           `json:"bytes"`
-}
-
-// sourceState is a subtask of a source in a checkpoint.
-type sourceState struct {
-	// Watermark is what the subtask had passed on.
-	Watermark int64        `json:"watermark"`
-	Splits    []splitState `json:"splits"`
-}
-
-// oldSplits is what a checkpoint says about a source.
-type oldSplits struct {
-	splits map[string]splitState
-	// watermark is the smallest of the subtasks.
-	watermark int64
-}
-
-func readSplits(old [][]byte) (oldSplits, error) {
-	o := oldSplits{splits: map[string]splitState{}, watermark: element.NoTime}
-	for i, b := range old {
-		var st sourceState
-		if err := json.Unmarshal(b, &st); err != nil {
-			return o, fmt.Errorf("source state of subtask %d in the checkpoint: %w", i, err)
-		}
-		if i == 0 || st.Watermark < o.watermark {
-			o.watermark = st.Watermark
-		}
-		for _, sp := range st.Splits {
-			o.splits[sp.ID] = sp
-		}
-	}
-	return o, nil
-}
-
-// OldSplits returns the splits in a checkpoint's source states by id, and whether each had ended.
-func OldSplits(old [][]byte) (ended map[string]bool, err error) {
-	o, err := readSplits(old)
-	if err != nil {
-		return nil, err
-	}
-	ended = make(map[string]bool, len(o.splits))
-	for id, sp := range o.splits {
-		ended[id] = sp.Status == progress.Ended
-	}
-	return ended, nil
-}
-
-// OldProgress returns how many bytes a checkpoint's source states have read, and the newest event time; ok is false when no
-// record had one.
-func OldProgress(old [][]byte) (bytes, newest int64, ok bool, err error) {
-	o, err := readSplits(old)
-	if err != nil {
-		return 0, 0, false, err
-	}
-	newest = element.NoTime
-	for _, sp := range o.splits {
-		bytes += sp.Bytes
-		newest = max(newest, sp.Newest)
-	}
-	return bytes, newest, newest > element.NoTime, nil
 }
 
 // NewSource returns a source operator.
 func NewSource[T any](src connect.Source[T], spec TimeSpec[T], pool *element.Pool[T]) Source {
-	return &sourceOp[T]{src: src, time: spec, pool: pool, wm: element.NoTime}
+	return &sourceOp[T]{src: src, stamper: stamper[T]{time: spec}, pool: pool, wm: element.NoTime, clock: element.NoTime}
 }
 
 func (s *sourceOp[T]) Input(int) Receiver { return nil }
@@ -192,7 +123,8 @@ func (s *sourceOp[T]) DiscoverEvery() time.Duration {
 }
 
 func (s *sourceOp[T]) Open(c *Context) error {
-	s.c, s.out = c, c.Outputs("")
+	s.out = c.Outputs("")
+	s.stamper.open(c, s.pool)
 	old, err := readSplits(c.Old)
 	s.old = old
 	return err
@@ -212,26 +144,13 @@ func (s *sourceOp[T]) Assign(splits []connect.Split) error {
 			return err
 		}
 		sp.bounded = bounded
+		if s.time.NewGenerator != nil {
+			sp.gen = s.time.NewGenerator()
+		}
 		in := progress.InputState{Watermark: element.NoTime, Status: progress.Active}
 		if st, ok := s.old.splits[d.ID]; ok {
-			sp.pos, sp.records, sp.bytes = st.Position, st.Records, st.Bytes
-			sp.bounded.Restore(st.Newest)
-			in = progress.InputState{Watermark: sp.bounded.Watermark(), Status: st.Status}
-			if st.Watermark != nil {
-				in.Watermark, sp.told = *st.Watermark, true
-			}
-			switch in.Status {
-			case progress.Ended:
-				sp.ended = true
-				in.Watermark = element.EndTime
-			case progress.Removed: // it ended while others could still come
-				sp.ended = true
-			case progress.Behind:
-				if in.Watermark >= state.Output {
-					in.Status = progress.Active
-				}
-			case progress.Idle:
-				sp.quiet.Restore(true)
+			if in, err = sp.restore(&st, state.Output); err != nil {
+				return err
 			}
 		}
 		sp.wm = in.Watermark
@@ -254,6 +173,9 @@ func (s *sourceOp[T]) Assign(splits []connect.Split) error {
 		return err
 	}
 	s.combiner, s.wm = combiner, combiner.Output()
+	if s.wm > element.NoTime {
+		s.clock = s.wm + 1
+	}
 	return nil
 }
 
@@ -263,11 +185,29 @@ func (s *sourceOp[T]) Start() error {
 	if len(s.c.Old) > 0 && s.ended == len(s.splits) && s.DiscoverEvery() == 0 {
 		s.wm = element.EndTime
 	}
-	s.c.Counters.Watermark.Store(s.wm)
+	s.publish()
 	if s.wm > element.NoTime {
-		return s.out.Watermark(s.wm)
+		return s.pass()
 	}
 	return nil
+}
+
+// pass passes the watermark on by itself.
+func (s *sourceOp[T]) pass() error {
+	s.c.Counters.Watermark.Store(s.wm)
+	if err := s.tell(s.wm); err != nil {
+		return err
+	}
+	return s.out.Watermark(s.wm)
+}
+
+// idle says that nothing holds the watermark here.
+func (s *sourceOp[T]) idle() error {
+	s.saidIdle = true
+	if err := s.tellIdle(); err != nil {
+		return err
+	}
+	return s.out.Idle()
 }
 
 func (s *sourceOp[T]) Blocked(b bool) {
@@ -293,6 +233,11 @@ func (s *sourceOp[T]) look(got *split[T]) {
 // Poll reads from the split whose watermark is furthest behind, so that splits advance together and the state of
 // windows stays small.
 func (s *sourceOp[T]) Poll(limit int) (PollResult, error) {
+	if s.asked > 0 && s.c.Now()-s.askedAt >= int64(askAgain) {
+		if err := s.review(); err != nil {
+			return 0, err
+		}
+	}
 	for {
 		sp, err := s.pick()
 		if err != nil {
@@ -310,23 +255,22 @@ func (s *sourceOp[T]) Poll(limit int) (PollResult, error) {
 		case err != nil:
 			return 0, err
 		case !more:
+			if s.asked == 0 {
+				s.askedAt = s.c.Now()
+			}
 			sp.asked = true
+			s.asked++
 		default:
 			return PollMore, nil
 		}
 	}
 }
 
-// pick returns the split to read next, opened, or nil when all have been asked or have ended.
+// pick returns the split to read next, opened, or nil when all have been asked, have ended, or wait for slower ones.
 func (s *sourceOp[T]) pick() (*split[T], error) {
-	var best *split[T]
-	for _, sp := range s.splits {
-		if sp.ended || sp.asked || (sp.reader == nil && s.open >= maxOpenReaders) {
-			continue
-		}
-		if best == nil || sp.wm < best.wm {
-			best = sp
-		}
+	best := s.furthestBehind(s.limit())
+	for best == nil && s.waits() {
+		best = s.furthestBehind(s.limit())
 	}
 	if best == nil || best.reader != nil {
 		return best, nil
@@ -336,9 +280,31 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 		return nil, fmt.Errorf("open split %s: %w", best.ID, err)
 	}
 	best.reader = r
-	best.dictates, best.told = r.(connect.Watermarks)
+	if !s.time.Clock { // else the watermark of the reader is about other times
+		best.dictates, best.told = r.(connect.Watermarks)
+	}
 	s.open++
 	return best, nil
+}
+
+// furthestBehind returns the split with the smallest watermark of those that can be read and are not beyond the limit. One that is idle is
+// asked all the same: what it may have meanwhile is not to become late because it was not looked at, and with its first record it is held
+// back like others, and holds the watermark.
+func (s *sourceOp[T]) furthestBehind(limit int64) (best *split[T]) {
+	for _, sp := range s.splits {
+		if !s.readable(sp) || sp.asked || sp.wm > limit && s.combiner.Status(sp.index) != progress.Idle {
+			continue
+		}
+		if best == nil || sp.wm < best.wm {
+			best = sp
+		}
+	}
+	return best
+}
+
+// readable reports whether the split has not ended and has a reader, or can have one.
+func (s *sourceOp[T]) readable(sp *split[T]) bool {
+	return !sp.ended && (sp.reader != nil || s.open < maxOpenReaders)
 }
 
 // nothing handles a poll that found no split to read.
@@ -349,28 +315,34 @@ func (s *sourceOp[T]) nothing() (PollResult, error) {
 		}
 		s.saidEnd = true
 		s.wm = element.EndTime
-		s.c.Counters.Watermark.Store(s.wm)
-		return PollEnded, s.out.Watermark(s.wm)
+		return PollEnded, s.pass()
 	}
+	if err := s.review(); err != nil {
+		return 0, err
+	}
+	if (s.combiner.AllIdle() || s.ended == len(s.splits)) && !s.saidIdle && !s.time.Clock {
+		return PollNothing, s.idle()
+	}
+	return PollNothing, nil
+}
+
+// review sets those splits idle that have been quiet for long enough, lets all be asked again, and passes on what follows from that.
+func (s *sourceOp[T]) review() error {
 	s.look(nil)
 	before := s.wm
+	s.tickClock()
 	for _, sp := range s.splits {
 		if sp.asked && sp.dictates == nil && sp.quiet.Idle() && s.combiner.Status(sp.index) != progress.Idle {
 			s.wm, _ = s.combiner.SetIdle(sp.index, true)
 		}
 		sp.asked = false
 	}
+	s.asked = 0
+	s.publish()
 	if s.wm > before {
-		s.c.Counters.Watermark.Store(s.wm)
-		if err := s.out.Watermark(s.wm); err != nil {
-			return 0, err
-		}
+		return s.pass()
 	}
-	if (s.combiner.AllIdle() || s.ended == len(s.splits)) && !s.saidIdle {
-		s.saidIdle = true
-		return PollNothing, s.out.Idle()
-	}
-	return PollNothing, nil
+	return nil
 }
 
 // read passes one batch of the split on, or a watermark that stands where no record is. It reports whether there was anything.
@@ -386,15 +358,23 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		return s.heed(sp, nil)
 	}
 	b.Records = buf[:n]
-	b.Times = slices.Grow(b.Times, n)[:n]
 	s.last, s.lastRead = sp, n
 	s.look(sp)
-	if s.time.Extract == nil {
-		clear(b.Times)
-	} else if bad, err := s.time.Extract(b.Records, b.Times); err != nil {
-		where := sp.reader.Where(bad)
+	c := s.c.Counters
+	if bad, err := s.stamp(b); err != nil {
 		b.Free()
-		return false, &connect.RecordError{Where: where, Err: err}
+		return false, recordAt(sp.reader, bad, err)
+	}
+	sp.records += int64(n)
+	c.In.Add(int64(n))
+	c.Out.Add(int64(len(b.Records)))
+	s.countBytes(sp)
+	if len(b.Records) == 0 { // all of them were left out
+		b.Free()
+		if sp.dictates != nil {
+			_, err = s.heed(sp, nil)
+		}
+		return true, err
 	}
 	s.saidIdle = false
 	if s.combiner.Status(sp.index) == progress.Idle {
@@ -403,24 +383,36 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 			b.Advance(0, out)
 		}
 	}
-	switch {
-	case sp.dictates != nil:
-		if _, err := s.heed(sp, b); err != nil {
-			b.Free()
-			return false, err
-		}
-	case s.time.Extract != nil:
-		s.observe(sp, b)
+	if err := s.advance(sp, b); err != nil {
+		b.Free()
+		return false, err
 	}
-	sp.records += int64(n)
-	c := s.c.Counters
-	c.In.Add(int64(n))
-	c.Out.Add(int64(n))
-	s.countBytes(sp)
+	if s.c.Origins {
+		s.origins(sp, b, sp.records-int64(n))
+	}
+	s.publish()
 	if err := s.out.Process(b); err != nil {
 		return false, err
 	}
+	if err := s.tell(s.wm); err != nil {
+		return false, err
+	}
 	return true, s.sayIdle()
+}
+
+// origins notes where the records of a batch come from.
+func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T], first int64) {
+	if sp.name == nil {
+		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
+	}
+	b.Origins = b.Origins[:0]
+	for i := range b.Records {
+		at := i
+		if len(s.places) > 0 {
+			at = int(s.places[i])
+		}
+		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: first + int64(at), Place: sp.reader.Where(at)})
+	}
 }
 
 // sayIdle says it when all splits are idle because their readers say so. Nothing says it of the others.
@@ -428,57 +420,7 @@ func (s *sourceOp[T]) sayIdle() error {
 	if s.saidIdle || !s.combiner.AllIdle() {
 		return nil
 	}
-	s.saidIdle = true
-	return s.out.Idle()
-}
-
-// heed takes the watermark that the reader of the split dictates: as a step behind the records of b, or by itself when there
-// are none. It reports whether anything has changed.
-func (s *sourceOp[T]) heed(sp *split[T], b *element.Of[T]) (changed bool, err error) {
-	wm, idle := sp.dictates.Watermark()
-	if wm == element.EndTime {
-		return false, fmt.Errorf("split %s: its reader says that the watermark is at the end: it must return io.EOF instead", sp.ID)
-	}
-	before := s.wm
-	if wm > sp.wm {
-		changed, sp.wm = true, wm
-		s.wm, _ = s.combiner.Advance(sp.index, wm)
-	}
-	if idle && s.combiner.Status(sp.index) != progress.Idle {
-		changed = true
-		s.wm, _ = s.combiner.SetIdle(sp.index, true)
-	}
-	s.c.Counters.Watermark.Store(s.wm)
-	if b != nil {
-		if s.time.Extract != nil {
-			s.seen(sp, slices.Max(b.Times))
-		}
-		if s.wm > before {
-			b.Advance(b.Len(), s.wm)
-		}
-		return changed, nil
-	}
-	awake := s.saidIdle && !s.combiner.AllIdle() // those after the source must hear of it, also when the watermark stays
-	if s.wm > before || awake && s.wm > element.NoTime {
-		s.saidIdle = s.saidIdle && !awake
-		if err := s.out.Watermark(s.wm); err != nil {
-			return changed, err
-		}
-	}
-	return changed, s.sayIdle()
-}
-
-// seen notes the largest event time of a batch of which the watermark is not made.
-func (s *sourceOp[T]) seen(sp *split[T], t int64) {
-	sp.bounded.Observe(t)
-	s.newest(sp)
-}
-
-func (s *sourceOp[T]) newest(sp *split[T]) {
-	c := s.c.Counters
-	if newest := sp.bounded.State(); newest > c.Newest.Load() || c.Newest.Load() == 0 {
-		c.Newest.Store(newest)
-	}
+	return s.idle()
 }
 
 func (s *sourceOp[T]) countBytes(sp *split[T]) {
@@ -486,27 +428,6 @@ func (s *sourceOp[T]) countBytes(sp *split[T]) {
 		s.c.Counters.BytesRead.Add(read - sp.bytes)
 		sp.bytes = read
 	}
-}
-
-// observe puts into the batch how each record moves the watermark.
-func (s *sourceOp[T]) observe(sp *split[T], b *element.Of[T]) {
-	top := sp.bounded.State()
-	for i, t := range b.Times {
-		if t <= top { // nearly all records of a stream with disorder
-			continue
-		}
-		wm, advanced := sp.bounded.Observe(t)
-		if !advanced {
-			continue
-		}
-		sp.wm, top = wm, t
-		if out, moved := s.combiner.Advance(sp.index, wm); moved {
-			s.wm = out
-			b.Advance(i+1, out)
-		}
-	}
-	s.newest(sp)
-	s.c.Counters.Watermark.Store(s.wm)
 }
 
 // end closes a split that has been read to its end.
@@ -525,9 +446,10 @@ func (s *sourceOp[T]) end(sp *split[T]) error {
 		done = s.combiner.Remove
 	}
 	out, moved := done(sp.index)
-	if moved && out < element.EndTime {
+	s.publish()
+	if moved && out < element.EndTime && !s.time.Clock {
 		s.wm = out
-		return s.out.Watermark(out)
+		return s.pass()
 	}
 	return nil
 }
@@ -545,28 +467,6 @@ func (s *sourceOp[T]) Place() string {
 		return first
 	}
 	return first + " to " + last
-}
-
-// Freeze notes the positions of all splits.
-func (s *sourceOp[T]) Freeze(uint64) (Cut, error) {
-	state := sourceState{Watermark: s.wm, Splits: make([]splitState, len(s.splits))}
-	for i, sp := range s.splits {
-		if sp.reader != nil {
-			sp.pos = sp.reader.Position()
-		}
-		state.Splits[i] = splitState{
-			ID: sp.ID, Position: sp.pos, Newest: sp.bounded.State(), Status: s.combiner.Status(sp.index),
-			Records: sp.records, Bytes: sp.bytes,
-		}
-		if sp.told && !sp.ended {
-			state.Splits[i].Watermark = &sp.wm
-		}
-	}
-	b, err := json.Marshal(state)
-	if err != nil {
-		return Cut{}, fmt.Errorf("encode source positions: %w", err)
-	}
-	return Cut{State: b}, nil
 }
 
 func (s *sourceOp[T]) Completed(uint64) {}

@@ -54,7 +54,7 @@ func (s *splitOp[T]) Process(b element.Batch) error {
 			}
 			to = len(s.sides)
 		}
-		if err := s.out[to].Emit(r, t); err != nil {
+		if err := s.out[to].EmitFrom(r, t, in.Origin(i)); err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,7 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 	}
 	verdict := f.buf[:n]
 	f.keep(in.Records, verdict)
-	kept, step := 0, 0
+	kept, step, origins := 0, 0, len(in.Origins) > 0
 	for i, ok := range verdict {
 		// Steps move to where their place is among the kept records.
 		for step < len(in.Steps) && int(in.Steps[step].At) == i {
@@ -111,6 +111,9 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		if kept != i {
 			in.Records[kept] = in.Records[i]
 			in.Times[kept] = in.Times[i]
+			if origins {
+				in.Origins[kept] = in.Origins[i]
+			}
 		}
 		kept++
 	}
@@ -118,6 +121,9 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 		in.Steps[step].At = int32(kept)
 	}
 	in.Records, in.Times, in.Hashes = in.Records[:kept], in.Times[:kept], in.Hashes[:0]
+	if origins {
+		in.Origins = in.Origins[:kept]
+	}
 	in.Steps = mergeSteps(in.Steps)
 	f.c.Counters.In.Add(int64(n))
 	f.c.Counters.Out.Add(int64(kept))
@@ -177,9 +183,10 @@ func (f *flatMapOp[T, U]) Process(b element.Batch) error {
 	in := b.(*element.Of[T])
 	f.c.Counters.In.Add(int64(len(in.Records)))
 	var now int64
+	var from *element.Origin
 	emit := func(u U) {
 		if f.err == nil {
-			f.err = f.emit.Emit(&u, now)
+			f.err = f.emit.EmitFrom(&u, now, from)
 		}
 	}
 	step := 0
@@ -188,7 +195,7 @@ func (f *flatMapOp[T, U]) Process(b element.Batch) error {
 			f.emit.Advance(in.Steps[step].Time)
 			step++
 		}
-		now = in.Times[i]
+		now, from = in.Times[i], in.Origin(i)
 		if err := f.fn(&in.Records[i], now, emit); err != nil {
 			in.Free()
 			return recordError(err, now)

@@ -26,7 +26,9 @@ type recorder struct {
 	t    fataler
 	wm   int64
 	seen []seen
-	idle int
+	// times are the event times of what was seen.
+	times []int64
+	idle  int
 }
 
 func newRecorder(t fataler) *recorder { return &recorder{t: t, wm: element.NoTime} }
@@ -43,6 +45,7 @@ func (r *recorder) Process(b element.Batch) error {
 			step++
 		}
 		r.seen = append(r.seen, seen{v, r.wm})
+		r.times = append(r.times, in.Times[i])
 	}
 	for ; step < len(in.Steps); step++ {
 		if int(in.Steps[step].At) > len(in.Records) {

@@ -169,10 +169,15 @@ func (w *windowOp[K, T, A, R]) Input(int) Receiver { return w }
 
 // Process adds the records of a batch, with the clock moving where its steps say.
 func (w *windowOp[K, T, A, R]) Process(b element.Batch) error {
-	in := b.(*element.Of[T])
-	w.c.Counters.In.Add(int64(len(in.Records)))
-	err := w.add(in)
-	in.Free()
+	var err error
+	switch in := b.(type) {
+	case *element.Of[Partial[K, A]]:
+		err = w.mergePartials(in)
+	case *element.Of[T]:
+		w.c.Counters.In.Add(int64(len(in.Records)))
+		err = w.add(in)
+	}
+	b.Free()
 	if err != nil {
 		return err
 	}
@@ -366,4 +371,5 @@ func (w *windowOp[K, T, A, R]) Close() error { return nil }
 var (
 	errBadClock    = errors.New("operator clock in the checkpoint is not readable")
 	errBadRevision = errors.New("revision in the checkpoint is not readable")
+	errShort64     = errors.New("number in the checkpoint is shorter than 8 bytes")
 )

@@ -101,7 +101,7 @@ func demo(ctx context.Context, out io.Writer) error {
 func (t *theater) say(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
 
 // state is where the job called flights keeps its checkpoints.
-func (t *theater) state() string { return filepath.Join(t.dir, "state", "flights") }
+func (t *theater) state() string { return filepath.Join(t.dir, "checkpoints", "flights") }
 
 func (t *theater) output(name string) string { return filepath.Join(t.dir, "out", name) }
 

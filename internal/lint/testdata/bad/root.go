@@ -37,3 +37,18 @@ var Workers int // want glossary
 
 // Event is a function here: only the name of a type is another word for record.
 func Event() {}
+
+// Unshown is in an Example that is not run.
+func Unshown() {} // want example
+
+// Handle is generic, so its methods are verbs.
+type Handle[T any] struct{}
+
+// Shown is in an Example.
+func (Handle[T]) Shown() {}
+
+// Dark is in none.
+func (*Handle[T]) Dark() {} // want example
+
+// String is for fmt.
+func (Handle[T]) String() string { return "" }
