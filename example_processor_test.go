@@ -207,7 +207,6 @@ type Cap struct {
 	Euro int64
 }
 
-func (c Cap) shop() string    { return c.Shop }
 func (c Cap) from() time.Time { return c.From }
 
 var caps = []Cap{{"fuel", at("12:00:00"), 100}, {"shoes", at("12:00:00"), 250}, {"fuel", at("12:30:00"), 50}}

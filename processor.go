@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"reflect"
 
 	"github.com/millrace-stream/millrace/internal/element"
@@ -153,17 +154,14 @@ func processBroadcast[K comparable, T, B, O any, P BroadcastProcessor[K, T, B, O
 func processWith[K comparable, T, O any, P Processor[K, T, O]](k Processing[K, T], id string, factory func(*state.Set[K]) P, other *second[P]) Stream[O] {
 	n := k.node(id)
 	var types map[string]string
-	switch {
-	case factory == nil:
+	if factory == nil {
 		n.Errs = append(n.Errs, errors.New("the factory is nil"))
-	default:
+	} else {
 		probe := states.New(k.keyed.codec, k.keyed.stream.timed)
 		n.Errs = append(n.Errs, checkProcessor[K, T, O](factory(state.NewSet(probe))), probe.Err())
 		probe.Seal()
 		types = probe.Types()
-		for section, kind := range types {
-			n.Types[section] = kind
-		}
+		maps.Copy(n.Types, types)
 	}
 	if k.ttl.Set {
 		n.Errs = append(n.Errs, errors.New("StateTTL is an option of Process: give each state of a processor its own, where it is declared"))

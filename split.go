@@ -62,7 +62,7 @@ func (b Branches[B, T]) As(name string) Branches[B, T] {
 
 // Branch returns the records for which the function of Split returns name. Asked for twice it is the same stream.
 func (b Branches[B, T]) Branch(name B) Stream[T] {
-	if name != name { //nolint:gocritic // only a NaN is not itself
+	if name != name { // only a NaN is not itself
 		b.op().Errs = append(b.op().Errs, errors.New("Branch(NaN): no record can be of it, since NaN is equal to nothing"))
 		return b.stream
 	}

@@ -1,6 +1,7 @@
 package millrace_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -102,8 +103,8 @@ func TestWindowsOfAllKindsSurviveKills(t *testing.T) {
 				late := slices.ContainsFunc(w.Collect[millrace.Pane[string, float64]]("out").Records(), func(p millrace.Pane[string, float64]) bool {
 					return p.Kind == window.Late
 				})
-				if !late || len(w.Collect[ride]("late").Records()) == 0 {
-					return fmt.Errorf("late results %v, late records %d: they show nothing", late, len(w.Collect[ride]("late").Records()))
+				if !late {
+					return errors.New("no result is late: they show nothing")
 				}
 				return nil
 			}))

@@ -312,7 +312,8 @@ func checkProcess[K comparable](t *telling, k keys[K]) {
 	// The text of what a process puts out begins with the key.
 	key := func(r rec) string {
 		if quoted, ok := strings.CutPrefix(r.Tag, `<"`); ok {
-			return quoted[:strings.Index(quoted, `"`)]
+			name, _, _ := strings.Cut(quoted, `"`)
+			return name
 		}
 		text, _, _ := strings.Cut(r.Tag, " ")
 		return text

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -71,7 +70,8 @@ type asyncOp[T, U any] struct {
 	due   int64
 	// spare are requests that are not in use.
 	spare  []*request[T, U]
-	jitter *rand.Rand
+	// jitter is the state of what spreads the pauses of requests that are made again; it need not be good, only differ.
+	jitter uint64
 
 	finished struct {
 		sync.Mutex
@@ -108,7 +108,7 @@ func NewAsync[T, U any](cfg AsyncConfig[T, U]) Op {
 func (a *asyncOp[T, U]) Open(c *Context) error {
 	a.c = c
 	a.emit = NewEmitter(a.Pool, c.Outputs(""), &c.Counters.Out)
-	a.jitter = rand.New(rand.NewPCG(uint64(c.Now()), uint64(c.Subtask)))
+	a.jitter = uint64(c.Now()) + uint64(c.Subtask)<<32
 	told, items, err := restoreAsync[T, U](c.Old, c.Subtask, c.Parallelism, a.Codec)
 	if err != nil {
 		return err
@@ -346,7 +346,16 @@ func (a *asyncOp[T, U]) pause(failures int) time.Duration {
 	if shift := failures - 1; shift < 62 && a.Backoff <= a.MaxBackoff>>shift {
 		d = a.Backoff << shift
 	}
-	return d - time.Duration(a.Jitter*a.jitter.Float64()*float64(d))
+	return d - time.Duration(a.Jitter*a.spread()*float64(d))
+}
+
+// spread returns the next of a sequence of numbers from 0 to 1 that look random: the splitmix64 generator of Steele, Lea and Flood.
+func (a *asyncOp[T, U]) spread() float64 {
+	a.jitter += 0x9e3779b97f4a7c15
+	z := a.jitter
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return float64((z^z>>31)>>11) / (1 << 53)
 }
 
 // retry makes requests again whose time has come.

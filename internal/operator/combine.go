@@ -3,7 +3,7 @@ package operator
 import (
 	"errors"
 	"math"
-	"unsafe"
+	"reflect"
 
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/codec"
@@ -112,12 +112,12 @@ func NewCombiner[K comparable, T, A, R any](cfg CombineConfig[K, T, A, R], group
 		cur: &combineSlice{}, other: &combineSlice{},
 	}
 	size := combineSlots
-	for size > combineFew && size*int(unsafe.Sizeof(combineSlot[K, A]{})) > combineBytes {
+	slotBytes := int(reflect.TypeFor[combineSlot[K, A]]().Size())
+	for size > combineFew && size*slotBytes > combineBytes {
 		size /= 2
 	}
 	c.tags, c.credits, c.slots = make([]uint64, size), make([]int8, size), make([]combineSlot[K, A], size)
-	var record T
-	c.recordBytes = int(unsafe.Sizeof(record)) + 16
+	c.recordBytes = int(reflect.TypeFor[T]().Size()) + 16
 	floor, err := oldClock(old)
 	c.floor, c.off = floor, err != nil // the operator itself says what is wrong with its state
 	return c
@@ -286,10 +286,10 @@ func (c *Combiner[K, T, A, R]) send() (bool, error) {
 		}
 	}
 	c.held, c.due = c.held[:0], math.MaxInt64
-	any := false
+	sent := false
 	for at, b := range c.out {
 		if b != nil {
-			any = true
+			sent = true
 			if err := c.push(at); err != nil {
 				return true, err
 			}
@@ -298,7 +298,7 @@ func (c *Combiner[K, T, A, R]) send() (bool, error) {
 	if c.seen >= judgeAfter {
 		c.judge()
 	}
-	return any, nil
+	return sent, nil
 }
 
 // judge decides whether to go on: it must have saved at least a quarter of the records seen, and half of the memory of those that

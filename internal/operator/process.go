@@ -190,7 +190,7 @@ func statesConfig(c *Context) states.Config {
 // Input returns the operator, or what takes broadcast records.
 func (x *processOp[K, T, O]) Input(port int) Receiver {
 	if port == 1 {
-		return x.ProcessConfig.Broadcast(x)
+		return x.Broadcast(x)
 	}
 	return x
 }
@@ -209,7 +209,7 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 			}
 			step++
 		}
-		x.key = x.ProcessConfig.Key(&in.Records[i])
+		x.key = x.Key(&in.Records[i])
 		if x.KeyCodec.Canon != nil {
 			x.KeyCodec.Canon(&x.key)
 		}

@@ -235,7 +235,8 @@ func TestAlignedSplitDoesNotWaitForIdleOnes(t *testing.T) {
 		a.clock.now += int64(5 * time.Millisecond)
 		a.poll()
 	}
-	if b.poll() != PollMore || b.poll() != PollMore || len(b.seen) != 3 {
+	first, second := b.poll(), b.poll()
+	if first != PollMore || second != PollMore || len(b.seen) != 3 {
 		t.Fatalf("b waits for a split that is idle: %v", records(b.seen))
 	}
 	f.reads["a"] = append(f.reads["a"], []int64{120}, []int64{130})

@@ -187,9 +187,9 @@ func drawTriggerCase(t *rapid.T) triggerCase {
 	c := triggerCase{Discarding: rapid.Bool().Draw(t, "discarding"), Batches: rapid.Uint64().Draw(t, "batches"), Moves: map[int]int{}}
 	size := rapid.Int64Range(1, 12).Draw(t, "size")
 	bounded := true
-	switch c.Kind = window.Kind(rapid.SampledFrom([]window.Kind{
+	switch c.Kind = rapid.SampledFrom([]window.Kind{
 		window.KindTumbling, window.KindSliding, window.KindCumulative, window.KindSession, window.KindSession, window.KindSessionBy, window.KindCount, window.KindGlobal,
-	}).Draw(t, "kind")); c.Kind {
+	}).Draw(t, "kind"); c.Kind {
 	case window.KindSliding:
 		c.Win.Size, c.Win.Slide = size, rapid.Int64Range(1, size).Draw(t, "slide")
 	case window.KindCumulative:

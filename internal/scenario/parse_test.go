@@ -81,7 +81,7 @@ func parse(text string) (script, error) {
 			if len(words) < 2 || words[0] != "job" {
 				return s, errors.New(`the first line must be "job ..."`)
 			}
-			for _, part := range strings.Split(strings.TrimPrefix(line, "job"), ",") {
+			for part := range strings.SplitSeq(strings.TrimPrefix(line, "job"), ",") {
 				s.job = append(s.job, strings.Fields(part))
 				s.virtual = s.virtual || strings.HasPrefix(strings.TrimSpace(part), "max-ahead")
 			}
