@@ -194,7 +194,7 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		}, `JOB:LINE: operator "n": Cumulative(1h0m0s, 1m0s) windows share panes, and this aggregator has no Merge to combine them`},
 		{"cumulative with a rest", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Cumulative(time.Hour, 7*time.Minute)).Aggregate("n", count()).To("out", counts())
-		}, `JOB:LINE: operator "n": window: Cumulative(1h0m0s, 7m0s): max 1h0m0s is not a multiple of step 7m0s, so the longest window would not end with a step`},
+		}, `JOB:LINE: operator "n": window: Cumulative(1h0m0s, 7m0s): size 1h0m0s is not a multiple of step 7m0s, so the longest window would not end with a step`},
 		{"calendar without a zone", func(j *millrace.Job) {
 			rides(j).KeyBy(ride.base).Window(window.Calendar(window.Day, nil)).Aggregate("n", count()).To("out", counts())
 		}, `JOB:LINE: operator "n": window: Calendar(Day, nil): the time zone is nil, take one from time.LoadLocation, or time.UTC`},

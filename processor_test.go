@@ -269,24 +269,42 @@ func TestMistakesOfProcessorsAreNamed(t *testing.T) {
 		}, `JOB:LINE: operator "p": method Open of millrace_test.broken would never be called: it must be Open(*millrace.OpenContext) error
 		method OnTimer of millrace_test.broken would never be called: it must be OnTimer(*millrace.Call[string,github.com/millrace-stream/millrace_test.ride], millrace.Timer) error
 		method Close of millrace_test.broken would never be called: it must be Close() error`},
-		{"a name twice", with(func(s *state.Set[string]) { s.Value[int]("n"); s.List[int]("n") }),
-			`JOB:LINE: operator "p": state "n": another state has this name: give each its own`},
-		{"no name", with(func(s *state.Set[string]) { s.Value[int]("") }),
-			`JOB:LINE: operator "p": state "": the name is empty: it names the state in checkpoints`},
-		{"a bad name", with(func(s *state.Set[string]) { s.Value[int]("a b") }),
-			`JOB:LINE: operator "p": state "a b": the name has the character ' ': letters a-z and A-Z, digits, '-', '_' and '.' are allowed`},
-		{"a long name", with(func(s *state.Set[string]) { s.Value[int](strings.Repeat("n", 65)) }),
-			`JOB:LINE: operator "p": state "` + strings.Repeat("n", 65) + `": the name is 65 bytes long, at most 64 are allowed`},
-		{"a value that cannot be kept", with(func(s *state.Set[string]) { s.Value[withFunc]("f") }),
-			`JOB:LINE: operator "p": state "f": it cannot be kept in checkpoints: codec: field withFunc.F: func() has no stable encoding; leave it out of the state, or give the type around it AppendState and DecodeState`},
-		{"a key that cannot be one", with(func(s *state.Set[string]) { s.Map[float64, int]("m") }),
-			`JOB:LINE: operator "p": state "m": the key of its entries: codec: key field float64: float64 cannot be (part of) a key; NaN is not equal to itself and -0 equals 0; round it to an integer of a unit (cents, micrometres), or take math.Float64bits`},
-		{"no aggregator", with(func(s *state.Set[string]) { s.Reducing("r", agg.Aggregator[ride, int64, int64]{}) }),
-			`JOB:LINE: operator "p": state "r": the aggregator has no Add or no Result`},
-		{"no time to live", with(func(s *state.Set[string]) { s.Value[int]("n", state.ExpireAfter(0)) }),
-			`JOB:LINE: operator "p": state "n": the time to live is 0s: it must be greater than 0`},
-		{"two times to live", with(func(s *state.Set[string]) { s.Value[int]("n", hour, hour) }),
-			`JOB:LINE: operator "p": state "n": it has more than one time to live: give one`},
+		{
+			"a name twice", with(func(s *state.Set[string]) { s.Value[int]("n"); s.List[int]("n") }),
+			`JOB:LINE: operator "p": state "n": another state has this name: give each its own`,
+		},
+		{
+			"no name", with(func(s *state.Set[string]) { s.Value[int]("") }),
+			`JOB:LINE: operator "p": state "": the name is empty: it names the state in checkpoints`,
+		},
+		{
+			"a bad name", with(func(s *state.Set[string]) { s.Value[int]("a b") }),
+			`JOB:LINE: operator "p": state "a b": the name has the character ' ': letters a-z and A-Z, digits, '-', '_' and '.' are allowed`,
+		},
+		{
+			"a long name", with(func(s *state.Set[string]) { s.Value[int](strings.Repeat("n", 65)) }),
+			`JOB:LINE: operator "p": state "` + strings.Repeat("n", 65) + `": the name is 65 bytes long, at most 64 are allowed`,
+		},
+		{
+			"a value that cannot be kept", with(func(s *state.Set[string]) { s.Value[withFunc]("f") }),
+			`JOB:LINE: operator "p": state "f": it cannot be kept in checkpoints: codec: field withFunc.F: func() has no stable encoding; leave it out of the state, or give the type around it AppendState and DecodeState`,
+		},
+		{
+			"a key that cannot be one", with(func(s *state.Set[string]) { s.Map[float64, int]("m") }),
+			`JOB:LINE: operator "p": state "m": the key of its entries: codec: key field float64: float64 cannot be (part of) a key; NaN is not equal to itself and -0 equals 0; round it to an integer of a unit (cents, micrometres), or take math.Float64bits`,
+		},
+		{
+			"no aggregator", with(func(s *state.Set[string]) { s.Reducing("r", agg.Aggregator[ride, int64, int64]{}) }),
+			`JOB:LINE: operator "p": state "r": the aggregator has no Add or no Result`,
+		},
+		{
+			"no time to live", with(func(s *state.Set[string]) { s.Value[int]("n", state.ExpireAfter(0)) }),
+			`JOB:LINE: operator "p": state "n": the time to live is 0s: it must be greater than 0`,
+		},
+		{
+			"two times to live", with(func(s *state.Set[string]) { s.Value[int]("n", hour, hour) }),
+			`JOB:LINE: operator "p": state "n": it has more than one time to live: give one`,
+		},
 		{"expiry without event time", func(j *millrace.Job) {
 			j.From("in", memory.Of[ride]()).KeyBy(ride.base).StateTTL(hour).Process("p", pass).To("out", memory.NewSink[ride]())
 		}, `JOB:LINE: operator "p": state "state": the time to live is one of event time, and the stream has none: give EventTime to its source, or measure by ProcessingTime`},
@@ -380,12 +398,18 @@ func TestRestoreWithAnotherStateIsRefused(t *testing.T) {
 	}{
 		{"the same", func(s *state.Set[string]) { s.Value[int64]("n"); s.List[string]("l") }, ""},
 		{"longer lives", func(s *state.Set[string]) { s.List[string]("l"); s.Value[int64]("n"); s.Value[int64]("more") }, ""},
-		{"another type", func(s *state.Set[string]) { s.Value[int32]("n"); s.List[string]("l") },
-			`state.n was "int64" in the checkpoint and is "int32" now: bring the old one back, or start anew in another directory`},
-		{"gone", func(s *state.Set[string]) { s.Value[int64]("n") },
-			`state.l was "list string" in the checkpoint and is "" now: bring the old one back, or start anew in another directory`},
-		{"expiring", func(s *state.Set[string]) { s.Value[int64]("n", state.ExpireAfter(1)); s.List[string]("l") },
-			`state.n was "int64" in the checkpoint and is "int64, expires by event time" now: bring the old one back, or start anew in another directory`},
+		{
+			"another type", func(s *state.Set[string]) { s.Value[int32]("n"); s.List[string]("l") },
+			`state.n was "int64" in the checkpoint and is "int32" now: bring the old one back, or start anew in another directory`,
+		},
+		{
+			"gone", func(s *state.Set[string]) { s.Value[int64]("n") },
+			`state.l was "list string" in the checkpoint and is "" now: bring the old one back, or start anew in another directory`,
+		},
+		{
+			"expiring", func(s *state.Set[string]) { s.Value[int64]("n", state.ExpireAfter(1)); s.List[string]("l") },
+			`state.n was "int64" in the checkpoint and is "int64, expires by event time" now: bring the old one back, or start anew in another directory`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -48,7 +48,7 @@ func ExampleCumulative() {
 	fmt.Println(window.Cumulative(24*time.Hour, 7*time.Hour).Check())
 	// Output:
 	// Cumulative(24h0m0s, 1h0m0s) <nil>
-	// window: Cumulative(24h0m0s, 7h0m0s): max 24h0m0s is not a multiple of step 7h0m0s, so the longest window would not end with a step
+	// window: Cumulative(24h0m0s, 7h0m0s): size 24h0m0s is not a multiple of step 7h0m0s, so the longest window would not end with a step
 }
 
 // The trading day so far, which begins at six in the morning.

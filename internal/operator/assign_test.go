@@ -104,6 +104,7 @@ func (k *kindsReceiver) Process(b element.Batch) error {
 	b.Free()
 	return nil
 }
+
 func (k *kindsReceiver) Watermark(int64) error {
 	k.got = append(k.got, element.KindWatermark)
 	return nil

@@ -69,7 +69,7 @@ type asyncOp[T, U any] struct {
 	later []*request[T, U]
 	due   int64
 	// spare are requests that are not in use.
-	spare  []*request[T, U]
+	spare []*request[T, U]
 	// jitter is the state of what spreads the pauses of requests that are made again; it need not be good, only differ.
 	jitter uint64
 

@@ -289,19 +289,23 @@ func TestAsyncErrorsAreTold(t *testing.T) {
 	}{
 		{"error", AsyncConfig[int64, int64]{Call: failing}, "record with event time 1970-01-01T00:00:07Z: the service is unwell"},
 		{
-			"retries", AsyncConfig[int64, int64]{Call: failing, Attempts: 3},
+			"retries",
+			AsyncConfig[int64, int64]{Call: failing, Attempts: 3},
 			"record with event time 1970-01-01T00:00:07Z: attempt 3 of 3: the service is unwell",
 		},
 		{
-			"no use in a retry", AsyncConfig[int64, int64]{Call: failing, Attempts: 3, RetryIf: func(err error) bool { return !errors.Is(err, errUnwell) }},
+			"no use in a retry",
+			AsyncConfig[int64, int64]{Call: failing, Attempts: 3, RetryIf: func(err error) bool { return !errors.Is(err, errUnwell) }},
 			"record with event time 1970-01-01T00:00:07Z: attempt 1 of 3: the service is unwell",
 		},
 		{
-			"fallback that fails", AsyncConfig[int64, int64]{Call: failing, Fallback: func(r int64, err error) (int64, error) { return 0, fmt.Errorf("no way for %d: %w", r, err) }},
+			"fallback that fails",
+			AsyncConfig[int64, int64]{Call: failing, Fallback: func(r int64, err error) (int64, error) { return 0, fmt.Errorf("no way for %d: %w", r, err) }},
 			"record with event time 1970-01-01T00:00:07Z: no way for 1: the service is unwell",
 		},
 		{
-			"timeout", AsyncConfig[int64, int64]{Timeout: time.Nanosecond, Call: func(ctx context.Context, _ int64) (int64, error) {
+			"timeout",
+			AsyncConfig[int64, int64]{Timeout: time.Nanosecond, Call: func(ctx context.Context, _ int64) (int64, error) {
 				<-ctx.Done()
 				return 0, errUnwell
 			}},
