@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"cmp"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/connect/memory"
 	"github.com/millrace-stream/millrace/state"
+	"github.com/millrace-stream/millrace/internal/task"
 	"github.com/millrace-stream/millrace/window"
 )
 
@@ -175,6 +177,8 @@ func (b *builder) part(w []string) {
 		take(b.out, "late", s.Late(), rec.String)
 	case "union":
 		take(b.out, "out", b.side(false).Union(b.side(true)), rec.String)
+	case "async":
+		b.async(w)
 	case "pass":
 		take(b.out, "out", b.in, rec.String)
 	case "keys":
@@ -182,6 +186,18 @@ func (b *builder) part(w []string) {
 	default:
 		b.fail("there is no part %q", strings.Join(w, " "))
 	}
+}
+
+// async makes a request for each record, which takes as many seconds as its n.
+func (b *builder) async(w []string) {
+	out := b.in.Async("op", func(_ context.Context, r rec) (string, error) {
+		task.NewSystem().NewEvent().Wait(time.Duration(r.N) * time.Second)
+		return r.String(), nil
+	})
+	if slices.Contains(w, "unordered") {
+		out = out.Unordered()
+	}
+	take(b.out, "out", out.Stream, text[string])
 }
 
 // spans writes windows in the clock of scenarios.

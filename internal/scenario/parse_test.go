@@ -83,7 +83,7 @@ func parse(text string) (script, error) {
 			}
 			for part := range strings.SplitSeq(strings.TrimPrefix(line, "job"), ",") {
 				s.job = append(s.job, strings.Fields(part))
-				s.virtual = s.virtual || strings.HasPrefix(strings.TrimSpace(part), "max-ahead")
+				s.virtual = s.virtual || goesByClock(s.job[len(s.job)-1])
 			}
 			continue
 		}
@@ -171,4 +171,9 @@ func record(words []string) (rec, error) {
 		words = words[1:]
 	}
 	return r, nil
+}
+
+// goesByClock reports whether a part of a job does something at a processing time.
+func goesByClock(part []string) bool {
+	return len(part) > 0 && (part[0] == "max-ahead" || part[0] == "async")
 }
