@@ -1,8 +1,8 @@
 package scenario_test
 
 import (
-	"context"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/connect/memory"
-	"github.com/millrace-stream/millrace/state"
 	"github.com/millrace-stream/millrace/internal/task"
+	"github.com/millrace-stream/millrace/state"
 	"github.com/millrace-stream/millrace/window"
 )
 
