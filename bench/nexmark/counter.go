@@ -4,16 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"strconv"
 	"sync"
 
 	"github.com/millrace-stream/millrace/bench/nexmark/row"
 	"github.com/millrace-stream/millrace/connect"
 )
-
-// endOfTime is the watermark behind the last event.
-const endOfTime = math.MaxInt64
 
 // totals adds up the lines of windows of the clock: A is the key, and the number behind the comma of a line is added up.
 func totals(lines []row.Line) []row.Line {

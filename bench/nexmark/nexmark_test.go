@@ -46,24 +46,22 @@ var expected = map[string]struct {
 	"q23": {149891, "89d3cd280e61183b0f159bf6fb6d53990196d34fece6c0b386acb120f539892c"},
 }
 
-// input is the events in memory, made once for all tests.
-type input struct {
-	gen    *gen.Generator
-	events []gen.Event
-}
-
-// inputs are the events in order, and out of order in groups of a second.
-var inputs = sync.OnceValue(func() map[int64]input {
-	all := map[int64]input{}
+// tapes are the events in order, and out of order in groups of a second; made once for all tests.
+var tapes = sync.OnceValue(func() map[int64]*gen.Tape {
+	tapes := map[int64]*gen.Tape{}
 	for _, group := range []int64{1, 1000} {
-		g, err := gen.New(gen.Config{Events: 100_000, Rate: 1000, Group: group})
-		if err != nil {
-			panic(err)
-		}
-		all[group] = input{g, g.All()}
+		tapes[group] = generator(group).Record()
 	}
-	return all
+	return tapes
 })
+
+func generator(group int64) *gen.Generator {
+	g, err := gen.New(gen.Config{Events: 100_000, Rate: 1000, Group: group})
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
 
 // check returns how lines differ from what is expected.
 func check(q *Query, lines []row.Line) error {
@@ -75,10 +73,10 @@ func check(q *Query, lines []row.Line) error {
 }
 
 func TestHandWrittenLoops(t *testing.T) {
-	for _, in := range inputs() {
+	for group, tape := range tapes() {
 		for _, q := range All() {
-			if err := check(&q, q.HandLines(Replay(in.gen, in.events))); err != nil {
-				t.Errorf("groups of %d: %v", in.gen.Group, err)
+			if err := check(&q, q.HandLines(Replay(tape))); err != nil {
+				t.Errorf("groups of %d: %v", group, err)
 			}
 		}
 	}
@@ -100,9 +98,8 @@ func TestJobs(t *testing.T) {
 				{1, 1, gen.Options{}},
 				{1000, 2, gen.Options{Splits: 3}},
 			} {
-				in := inputs()[c.group]
 				sink := memory.NewSink[row.Line]()
-				status := millracetest.Run(t, q.Lines(in.gen.Replay(in.events, c.options), sink), millracetest.Parallelism(c.parallelism))
+				status := millracetest.Run(t, q.Lines(tapes()[c.group].Source(c.options), sink), millracetest.Parallelism(c.parallelism))
 				if err := check(&q, sink.Records()); err != nil {
 					t.Errorf("groups of %d, %d subtasks, %+v: %v", c.group, c.parallelism, c.options, err)
 				}
@@ -120,7 +117,7 @@ func TestKilledJobs(t *testing.T) {
 	if testing.Short() {
 		kills = 1
 	}
-	in := inputs()[1000]
+	tape := tapes()[1000]
 	for _, q := range All() {
 		t.Run(q.Name, func(t *testing.T) {
 			report := millracetest.Crash(t, func(trial *millracetest.Trial) *millrace.Job {
@@ -131,7 +128,7 @@ func TestKilledJobs(t *testing.T) {
 					}
 					return []string{"as expected"}
 				})
-				return q.Lines(in.gen.Replay(in.events, gen.Options{Splits: 2}), sink)
+				return q.Lines(tape.Source(gen.Options{Splits: 2}), sink)
 			}, millracetest.Parallelism(1, 2), millracetest.Kills(kills), millracetest.Check(func(trial *millracetest.Trial) error {
 				return check(&q, trial.Once("rows", memory.NewSink[row.Line]).Records())
 			}))
@@ -144,13 +141,12 @@ func TestKilledJobs(t *testing.T) {
 
 // TestMadeByTheWay runs a query over events that are made while they are read, with watermarks that the job makes: and kills it.
 func TestMadeByTheWay(t *testing.T) {
-	in := inputs()[1000]
 	for _, q := range All() {
 		if q.Name != "q9" {
 			continue
 		}
 		millracetest.Crash(t, func(trial *millracetest.Trial) *millrace.Job {
-			source := in.gen.Source(gen.Options{Splits: 2, NoWatermarks: true})
+			source := generator(1000).Source(gen.Options{Splits: 2, NoWatermarks: true})
 			return q.LinesWithin(source, eventTime.OutOfOrderness(time.Second), trial.Collect[row.Line]("rows"))
 		}, millracetest.Parallelism(1, 2), millracetest.Kills(2), millracetest.Check(func(trial *millracetest.Trial) error {
 			return check(&q, trial.Collect[row.Line]("rows").Records())
@@ -160,11 +156,11 @@ func TestMadeByTheWay(t *testing.T) {
 
 // TestTallies: a job and the hand-written loop add up to the same, which is how they are compared when they are measured.
 func TestTallies(t *testing.T) {
-	in := inputs()[1]
+	tape := tapes()[1]
 	for _, q := range All() {
 		counter := &Counter{}
-		millracetest.Run(t, q.Tally(in.gen.Replay(in.events, gen.Options{}), counter), millracetest.Parallelism(2), millracetest.Every(20_000))
-		if got, want := counter.Tally(), q.HandTally(Replay(in.gen, in.events)); !q.ByClock && got != want || got.Sum != want.Sum || want.Rows == 0 {
+		millracetest.Run(t, q.Tally(tape.Source(gen.Options{}), counter), millracetest.Every(20_000))
+		if got, want := counter.Tally(), q.HandTally(Replay(tape)); !q.ByClock && got != want || got.Sum != want.Sum || want.Rows == 0 {
 			t.Errorf("%s: the job gives %+v, the loop %+v", q.Name, got, want)
 		}
 	}

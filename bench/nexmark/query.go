@@ -6,6 +6,8 @@
 package nexmark
 
 import (
+	"math"
+
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/bench/nexmark/gen"
 	"github.com/millrace-stream/millrace/bench/nexmark/hand"
@@ -152,17 +154,18 @@ func (q *Query) Final(lines []row.Line) []row.Line {
 	return lines
 }
 
-// Replay returns the input of a hand-written loop: the events in batches as a job has them, each copied into memory that is used again.
-func Replay(g *gen.Generator, events []gen.Event) hand.Input {
+// Replay returns the input of a hand-written loop: the events of a tape in batches as a job has them, in memory that is used again.
+func Replay(tape *gen.Tape) hand.Input {
 	const batch = 1024
 	buf := make([]gen.Event, batch)
-	at := 0
+	at := int64(0)
 	return func() ([]gen.Event, int64) {
-		n := copy(buf, events[at:])
-		at += n
+		n := min(batch, tape.Len()-at)
 		if n == 0 {
-			return nil, endOfTime
+			return nil, math.MaxInt64
 		}
-		return buf[:n], (g.Watermark(int64(at))+1)/1e6 - 1
+		tape.Fill(buf[:n], at, 1)
+		at += n
+		return buf[:n], (tape.Watermark(at)+1)/1e6 - 1
 	}
 }

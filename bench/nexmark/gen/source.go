@@ -24,30 +24,6 @@ type Options struct {
 // Source returns a source of the events.
 func (g *Generator) Source(o Options) connect.Source[Event] { return source{g, g.Fill, o} }
 
-// Replay returns a source of the same splits that copies events out of memory, which are all of them, in the order of their positions: so
-// making them takes no time from who reads them.
-func (g *Generator) Replay(events []Event, o Options) connect.Source[Event] {
-	return source{g, func(to []Event, from, step int64) {
-		if step == 1 {
-			copy(to, events[from:])
-			return
-		}
-		for i := range to {
-			to[i] = events[from+int64(i)*step]
-		}
-	}, o}
-}
-
-// All returns all events in memory.
-func (g *Generator) All() []Event {
-	const batch = 4096
-	events := make([]Event, g.Events)
-	for from := 0; from < len(events); from += batch {
-		g.Fill(events[from:min(from+batch, len(events))], int64(from), 1)
-	}
-	return events
-}
-
 type source struct {
 	*Generator
 	fill func(events []Event, from, step int64)
