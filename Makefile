@@ -10,13 +10,14 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 TESTFLAGS    ?=
 FRAUDFLAGS   ?=
+NEXMARKFLAGS ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench nexmark reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ vet: setup ## run go vet
 
 bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./bench/...
+
+nexmark: setup ## run the 24 queries of Nexmark as jobs and as hand-written loops, and compare (NEXMARKFLAGS='-query q5,q7 -parallelism 2')
+	$(GO) run ./internal/cmd/nexmark $(NEXMARKFLAGS)
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference

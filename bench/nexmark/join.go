@@ -136,19 +136,19 @@ func Q20(events Events) millrace.Stream[row.Q20] {
 		}).
 		KeyByRef((*itemOrBid).auction).
 		ProcessWith("expand", func(s *state.Set[int64]) *expander {
-			return &expander{item: s.Value[item]("item"), early: s.List[earlyBid]("early")}
+			return &expander{item: s.Value[item]("item"), early: s.List[madeOffer]("early")}
 		})
 }
 
 // expander joins the bids for an auction. Of auctions of other categories it keeps that there is nothing to wait for.
 type expander struct {
 	item  *state.Value[item]
-	early *state.List[earlyBid]
+	early *state.List[madeOffer]
 }
 
 // Record takes an auction or a bid.
 func (x *expander) Record(c *millrace.Call[int64, row.Q20], r itemOrBid) error {
-	emit := func(i *item, b earlyBid) {
+	emit := func(i *item, b madeOffer) {
 		if i.Category == 10 {
 			c.Emit(row.Q20{
 				Event: b.Event, Auction: r.Auction, Bidder: b.Bidder, Price: b.Price, BidTime: b.Time,
@@ -167,7 +167,7 @@ func (x *expander) Record(c *millrace.Call[int64, row.Q20], r itemOrBid) error {
 		x.early.Clear()
 		return nil
 	}
-	b := earlyBid{r.Bidder, r.Price, r.Time, r.Event}
+	b := madeOffer{r.Bidder, r.Price, r.Time, r.Event}
 	i, ok := x.item.Get()
 	if !ok {
 		x.early.Append(b)
