@@ -158,9 +158,10 @@ type pane = millrace.Pane[uint64, total]
 // countingSink adds up results and forgets them. What it has added becomes visible when its epoch is committed, like the
 // output of any exactly-once sink.
 type countingSink[T any] struct {
-	// add adds a result to a tally.
-	add func(*tally, *T)
-	mu  struct {
+	// add adds a result to a tally; addAll, if set, adds those of a batch in its place.
+	add    func(*tally, *T)
+	addAll func(*tally, []T)
+	mu     struct {
 		sync.Mutex
 		committed tally
 		epoch     uint64
@@ -170,7 +171,7 @@ type countingSink[T any] struct {
 func (s *countingSink[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 func (s *countingSink[T]) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[T], error) {
-	return &countingWriter[T]{add: s.add}, nil
+	return &countingWriter[T]{add: s.add, addAll: s.addAll}, nil
 }
 
 func (s *countingSink[T]) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
@@ -178,11 +179,16 @@ func (s *countingSink[T]) OpenCommitter(context.Context, connect.SinkInfo) (conn
 }
 
 type countingWriter[T any] struct {
-	add func(*tally, *T)
-	t   tally
+	add    func(*tally, *T)
+	addAll func(*tally, []T)
+	t      tally
 }
 
 func (w *countingWriter[T]) Write(_ context.Context, records []T) error {
+	if w.addAll != nil {
+		w.addAll(&w.t, records)
+		return nil
+	}
 	for i := range records {
 		w.add(&w.t, &records[i])
 	}
