@@ -48,6 +48,8 @@ type engine struct {
 	size, slide time.Duration
 	// plain turns off the aggregation before the exchange.
 	plain bool
+	// work makes the aggregation slow: rounds of a hash for each record.
+	work int
 	// splits are the events in several splits; nil means one.
 	splits [][]event
 	// observe is called often, if set.
@@ -67,6 +69,20 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	sink := &countingSink[pane]{add: func(t *tally, p *pane) {
 		t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
 	}}
+	sums := totals()
+	if c.work > 0 {
+		sums.Add = func(t *total, e *event) {
+			x := e.Key
+			for range c.work {
+				x = x*0x9e3779b97f4a7c15 + 1
+			}
+			if x == 0 { // which it is not, but the compiler does not know
+				return
+			}
+			t.Count++
+			t.Sum += e.Val
+		}
+	}
 	job := millrace.NewJob("bench")
 	if c.splits == nil {
 		c.splits = [][]event{events}
@@ -76,7 +92,7 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 		KeyByRef(func(e *event) uint64 { return e.Key }).
 		Window(windows).
 		PreAggregate(!c.plain).
-		Aggregate("totals", totals()).
+		Aggregate("totals", sums).
 		To("out", sink)
 	r := c.runJob(tb, job)
 	r.results = sink.mu.committed
