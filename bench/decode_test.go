@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	jsonv2 "encoding/json/v2"
 	"errors"
 	"fmt"
 	"io"
@@ -32,22 +33,24 @@ type jsonBid struct {
 	Extra    string `json:"extra"`
 }
 
-// makeBids returns n bids, those of 10,000 auctions, one each 10 us of event time, as JSON lines, and what decoding them gives.
-func makeBids(n int) (text []byte, bids []jsonBid) {
+// makeBids returns n bids for 10,000 auctions, one each 10 us of event time, as JSON lines, with the checksum of the bids and what windows give.
+func makeBids(n int) (text []byte, sum bidSum, windows tally) {
 	var out bytes.Buffer
-	bids = make([]jsonBid, n)
-	for i := range bids {
+	w := bidWindows{open: newHandTable()}
+	for i := range n {
 		channel := spread(uint64(i)) % 8192
-		bids[i] = jsonBid{
+		b := jsonBid{
 			Auction: 1000 + spread(uint64(i))%10_000, Bidder: 2000 + uint64(i)%7919, Price: 100 + uint64(i)%10_007,
 			Channel: fmt.Sprintf("channel-%d", channel), URL: fmt.Sprintf("https://www.nexmark.com/abcde/fgh/item.htm?query=1&channel_id=%d", channel),
 			DateTime: (origin + int64(i)*spacing) / int64(time.Millisecond), Extra: "lorem ipsum dolor sit amet cons"[:20+i%10],
 		}
-		b := &bids[i]
 		fmt.Fprintf(&out, `{"auction":%d,"bidder":%d,"price":%d,"channel":%q,"url":%q,"date_time":%d,"extra":%q}`+"\n",
 			b.Auction, b.Bidder, b.Price, b.Channel, b.URL, b.DateTime, b.Extra)
+		sum.add(&b)
+		w.add(&b)
 	}
-	return out.Bytes(), bids
+	w.close()
+	return out.Bytes(), sum, w.out
 }
 
 // bidSum is a checksum over decoded bids that sees every field; of strings their length and two of their bytes.
@@ -127,19 +130,11 @@ func readBids(path string, each func(*jsonBid)) error {
 // nothing else. All but the job are checked by a sum over all fields, and the windows by that of a loop over the bids that were written.
 func BenchmarkDecodeBids(b *testing.B) {
 	const n = 2_000_000
-	text, bids := makeBids(n)
+	text, wantSum, want := makeBids(n)
 	path := filepath.Join(b.TempDir(), "bids.jsonl")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	var wantSum bidSum
-	want := bidWindows{open: newHandTable()}
-	for i := range bids {
-		wantSum.add(&bids[i])
-		want.add(&bids[i])
-	}
-	want.close()
-	bids = nil
 	// decodes is a run of a decoder: it gives the windows that were computed before once the bids have turned out to be right.
 	decodes := func(all func(each func(*jsonBid)) error) func() tally {
 		return func() tally {
@@ -150,7 +145,7 @@ func BenchmarkDecodeBids(b *testing.B) {
 			if sum != wantSum {
 				b.Fatalf("the decoded bids have the sum %x, want %x", sum, wantSum)
 			}
-			return want.out
+			return want
 		}
 	}
 	byLine := func(unmarshal func([]byte, any) error) func(func(*jsonBid)) error {
@@ -166,11 +161,12 @@ func BenchmarkDecodeBids(b *testing.B) {
 			})
 		}
 	}
-	fast := byLine(func(line []byte, v any) error { return goccy.Unmarshal(line, v) })
+	fast := byLine(goccy.Unmarshal)
 	for b.Loop() {
 		compare(b, fmt.Sprintf("JSON bids of %d bytes, windows of 10 s", len(text)/n), n, []*contender{
 			{name: "goccy/go-json, decoding only", run: decodes(fast)},
 			{name: "encoding/json, decoding only", run: decodes(byLine(json.Unmarshal)), once: true},
+			{name: "encoding/json/v2, decoding only", run: decodes(byLine(func(line []byte, v any) error { return jsonv2.Unmarshal(line, v) })), once: true},
 			{name: "reader of file.JSONL, decoding only", run: decodes(func(each func(*jsonBid)) error { return readBids(path, each) })},
 			{name: "goccy/go-json and a hand-written loop", run: func() tally {
 				w := bidWindows{open: newHandTable()}
