@@ -3,7 +3,6 @@ package file_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ func inDirectory(name, content string, do func(dir string)) {
 // runAndShow runs a job in a directory, and prints what it has put into out there.
 func runAndShow(job *millrace.Job, dir string) {
 	err := millrace.Run(context.Background(), job, millrace.Config{
-		Checkpoint: millrace.CheckpointConfig{Dir: filepath.Join(dir, "state")}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Checkpoint: millrace.CheckpointConfig{Dir: filepath.Join(dir, "state")}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		fmt.Println(err)

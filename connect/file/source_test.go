@@ -296,9 +296,9 @@ func TestCheckNamesMistakes(t *testing.T) {
 // TestDurations reads and writes durations in each form, with what none of them holds.
 func TestDurations(t *testing.T) {
 	type rec struct {
-		Nano  time.Duration  `csv:"ns"`
-		Micro time.Duration  `csv:"us,us"`
-		Milli time.Duration  `csv:"ms,ms"`
+		Plain time.Duration  `csv:"ns"`
+		Brief time.Duration  `csv:"us,us"`
+		Short time.Duration  `csv:"ms,ms"`
 		Whole *time.Duration `csv:"s,s"`
 		Text  time.Duration  `csv:"text,text,optional"`
 	}
@@ -308,7 +308,7 @@ func TestDurations(t *testing.T) {
 	four := 4 * time.Second
 	want := []rec{
 		{1, -2 * time.Microsecond, 3 * time.Millisecond, &four, -time.Hour - time.Second/2},
-		{Milli: 9223372036854 * time.Millisecond},
+		{Short: 9223372036854 * time.Millisecond},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -328,7 +328,7 @@ func TestDurations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mention(t, w.Write(t.Context(), []rec{{Micro: 1500}}), `column "us": 1.5µs is not a whole number of 1µs`)
+	mention(t, w.Write(t.Context(), []rec{{Brief: 1500}}), `column "us": 1.5µs is not a whole number of 1µs`)
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
