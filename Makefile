@@ -10,13 +10,14 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 TESTFLAGS    ?=
 FRAUDFLAGS   ?=
+LATENCYFLAGS ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench latency reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ vet: setup ## run go vet
 
 bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./bench/...
+
+latency: setup ## time records to their results at 1,000 to 1,000,000 a second, beside a bare channel (LATENCYFLAGS=-duration=30s)
+	$(GO) run ./bench/latency $(LATENCYFLAGS)
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference
