@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +67,8 @@ type script struct {
 	sides bool
 	// virtual says that something goes by the clock: the scenario runs in virtual time.
 	virtual bool
+	// apart are the scripts of splits that are read beside each other, if the job says so; there is one part then.
+	apart []millracetest.Scripted[rec]
 	// lost are the parts before which the checkpoints are lost.
 	lost  map[int]bool
 	steps int
@@ -75,6 +78,7 @@ type script struct {
 func parse(text string) (script, error) {
 	s := script{lost: map[int]bool{}}
 	in := millracetest.Script[rec]()
+	apart := splits{}
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
 		if i == 0 {
@@ -84,6 +88,7 @@ func parse(text string) (script, error) {
 			for part := range strings.SplitSeq(strings.TrimPrefix(line, "job"), ",") {
 				s.job = append(s.job, strings.Fields(part))
 				s.virtual = s.virtual || goesByClock(s.job[len(s.job)-1])
+				apart.on = apart.on || slices.Equal(s.job[len(s.job)-1], []string{"splits", "apart"})
 			}
 			continue
 		}
@@ -91,6 +96,13 @@ func parse(text string) (script, error) {
 			continue
 		}
 		s.steps++
+		if words[0] == "stop" && apart.on {
+			return s, errors.New("a scenario with splits apart has no stop")
+		}
+		if apart.on && words[0] == "split" {
+			in = apart.begin(in, words)
+			continue
+		}
 		if words[0] == "stop" && s.virtual {
 			return s, errors.New("a scenario that goes by the clock has no stop")
 		}
@@ -111,7 +123,27 @@ func parse(text string) (script, error) {
 		in = more
 	}
 	s.parts = append(s.parts, in)
+	if apart.on {
+		apart.begin(in, nil)
+		s.apart = apart.scripts
+	}
 	return s, in.Check()
+}
+
+// splits collects the scripts of splits that are read beside each other. All steps of one stand together.
+type splits struct {
+	on      bool
+	named   bool
+	scripts []millracetest.Scripted[rec]
+}
+
+// begin ends the script before and begins that of another split.
+func (s *splits) begin(before millracetest.Scripted[rec], words []string) millracetest.Scripted[rec] {
+	if s.named {
+		s.scripts = append(s.scripts, before)
+	}
+	s.named = len(words) > 0
+	return millracetest.Script[rec]()
 }
 
 func step(in millracetest.Scripted[rec], words []string) (millracetest.Scripted[rec], error) {

@@ -32,16 +32,17 @@ const stateDir = "/state"
 // kills counts the runs that were killed.
 var kills atomic.Int64
 
-// reads is a script whose reader dies at a read, and tells when there is nothing left to read for now.
+// reads is a source that is read record by record, dies at a read, and tells when there is nothing left to read for now.
 type reads struct {
-	millracetest.Scripted[rec]
+	connect.Source[rec]
 	// dieAt is the number of reads that end well, counted over all splits; negative for all.
-	dieAt int
+	dieAt int64
+	n     atomic.Int64
 	rest  func()
 }
 
 func (s *reads) Open(ctx context.Context, split connect.Split, position []byte) (connect.Reader[rec], error) {
-	r, err := s.Scripted.Open(ctx, split, position)
+	r, err := s.Source.Open(ctx, split, position)
 	if err != nil {
 		return nil, err
 	}
@@ -55,14 +56,12 @@ func (s *reads) Open(ctx context.Context, split connect.Split, position []byte) 
 type reader struct {
 	connect.Reader[rec]
 	from *reads
-	n    int
 }
 
 func (r *reader) Read(ctx context.Context, out []rec) (int, error) {
-	if r.from.dieAt >= 0 && r.n >= r.from.dieAt {
+	if r.from.n.Add(1) > r.from.dieAt && r.from.dieAt >= 0 {
 		return 0, errKilled
 	}
-	r.n++
 	before := string(r.Position())
 	n, err := r.Reader.Read(ctx, out[:1])
 	if n == 0 && err == nil && before == string(r.Position()) && r.from.rest != nil {
@@ -74,6 +73,14 @@ func (r *reader) Read(ctx context.Context, out []rec) (int, error) {
 type dictating struct {
 	reader
 	connect.Watermarks
+}
+
+// source returns what the job reads in a part.
+func (s script) source(part int) connect.Source[rec] {
+	if len(s.apart) > 0 {
+		return millracetest.Splits(s.apart...)
+	}
+	return s.parts[part]
 }
 
 // world is what outlives the runs of a scenario.
@@ -114,7 +121,7 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 	defer cancel(nil)
 	ctx, end := context.WithTimeout(ctx, time.Minute)
 	defer end()
-	in := &reads{Scripted: w.script.parts[part], dieAt: dieAt}
+	in := &reads{Source: w.script.source(part), dieAt: int64(dieAt)}
 	if part < len(w.script.parts)-1 {
 		in.rest = func() { cancel(errStopped) }
 	}
