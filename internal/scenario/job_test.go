@@ -143,7 +143,7 @@ func (b *builder) number(w []string, i int) int64 {
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
-	case "out-of-order", "max-ahead", "align", "splits":
+	case "out-of-order", "max-ahead", "align", "splits", "every", "no-seek", "file", "out-of-range":
 	case "drop-ahead":
 		take(b.out, "ahead", b.in.Ahead(), rec.String)
 	case "trigger", "early", "late", "discarding":
