@@ -42,7 +42,7 @@ check: ## what CI runs: lint, vet, a short chaos run, all tests under the race d
 	@$(MAKE) lint
 	@$(MAKE) vet
 	@$(MAKE) chaos KILLS=20
-	$(GO) test -run TestNoAllocationPerRecord ./bench
+	$(GO) test -run TestNoAllocationPerRecord -bench Regression -benchtime 1x ./bench
 	@$(MAKE) race
 
 lint: setup ## run the linters of .golangci.yml (the first run builds them, some minutes)
