@@ -11,13 +11,15 @@ BENCHTIME    ?= 1s
 TESTFLAGS    ?=
 FRAUDFLAGS   ?=
 LATENCYFLAGS ?=
+PEERSFLAGS   ?=
+CURVESFLAGS  ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench latency reference chaos demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench latency curves peers reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +61,12 @@ bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 
 latency: setup ## time records to their results at 1,000 to 1,000,000 a second, beside a bare channel (LATENCYFLAGS=-duration=30s)
 	$(GO) run ./bench/latency $(LATENCYFLAGS)
+
+curves: setup ## draw how the cost of a record grows with parallelism, skew, keys and panes (CURVESFLAGS='-only keys -maxkeys 1e8')
+	$(GO) run ./bench/curves $(CURVESFLAGS)
+
+peers: setup ## do the same task with Apache Beam and compare results and CPU time (PEERSFLAGS=-events=5000000)
+	cd bench/peers && $(GO) run . $(PEERSFLAGS)
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference
