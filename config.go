@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/engine"
 	"github.com/millrace-stream/millrace/internal/exchange"
 )
@@ -19,6 +20,8 @@ type Config struct {
 	// KeyGroups is the number of parts into which keys are hashed, the most that Parallelism can be; 0 means 128. It is fixed at the
 	// first start of a job.
 	KeyGroups int
+	// Delivery is what the job promises about its records; 0 is ExactlyOnce. It may change from run to run.
+	Delivery Delivery
 	// Checkpoint says where and how often checkpoints are taken.
 	Checkpoint CheckpointConfig
 	// Restart says what happens after failures that may go away by themselves.
@@ -37,6 +40,25 @@ type Config struct {
 	Observe      func(Status)
 	ObserveEvery time.Duration
 }
+
+// Delivery is what a job promises about its records when it dies and goes on. It holds from source to sink as far as both can keep it: what
+// they cannot, the job says when it starts (Status.Warnings).
+type Delivery = connect.Guarantee
+
+// What a job can promise.
+const (
+	// ExactlyOnce: what is committed is as if nothing had happened. Results are seen when their epoch is decided. Sinks that write through may
+	// show those of the last epoch again.
+	ExactlyOnce = connect.ExactlyOnce
+	// AtLeastOnce: each record has its effect, on state and on every sink, and those since the last checkpoint may have it twice: results of the last
+	// epoch may come again, and sums and counts be too high. Results are seen without waiting for a decision, and tasks do not
+	// wait for the barriers of their inputs.
+	AtLeastOnce = connect.AtLeastOnce
+	// AtMostOnce: no record has its effect twice. What has been read is in a checkpoint before anything that comes of it is given to a sink that writes
+	// through, so what that sink had not been given of the last epoch is lost. State is exact, and exactly-once sinks lose nothing. Output of an
+	// epoch is held in memory until the epoch is decided.
+	AtMostOnce = connect.AtMostOnce
+)
 
 // CheckpointConfig says where and how often checkpoints are taken.
 type CheckpointConfig struct {
@@ -130,6 +152,9 @@ func (c Config) withDefaults() Config {
 	if c.KeyGroups == 0 {
 		c.KeyGroups = 128
 	}
+	if c.Delivery == 0 {
+		c.Delivery = ExactlyOnce
+	}
 	set(&c.Checkpoint.Interval, time.Second)
 	set(&c.Checkpoint.Timeout, 10*time.Minute)
 	if c.Checkpoint.Keep == 0 {
@@ -167,6 +192,9 @@ func (c Config) Validate() error {
 	}
 	if c.Parallelism < 1 || c.Parallelism > c.KeyGroups {
 		wrong("Parallelism is %d: it must be from 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	}
+	if c.Delivery > AtMostOnce {
+		wrong("Delivery is %v: it must be ExactlyOnce, AtLeastOnce or AtMostOnce", c.Delivery)
 	}
 	k := c.Checkpoint
 	for _, d := range []struct {
@@ -207,7 +235,7 @@ func (c Config) Validate() error {
 func (c Config) engine(j *Job) engine.Config {
 	k := c.Checkpoint
 	e := engine.Config{
-		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups,
+		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups, Delivery: c.Delivery,
 		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, Records: k.EveryRecords, Timeout: k.Timeout,
 		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
 		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},

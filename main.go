@@ -51,7 +51,11 @@ type mainFlags struct {
 	logFormat string
 	logLevel  string
 	progress  bool
+	delivery  string
 }
+
+// deliveries are the values of --delivery.
+var deliveries = map[string]Delivery{"exactly-once": ExactlyOnce, "at-least-once": AtLeastOnce, "at-most-once": AtMostOnce}
 
 func command(job *Job, cfg Config) *cobra.Command {
 	var flags mainFlags
@@ -67,6 +71,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.StringVar(&flags.delivery, "delivery", "", "exactly-once, at-least-once or at-most-once (empty: as the program says)")
 		f.StringVar(&flags.logFormat, "log-format", "text", "text or json")
 		f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 		f.BoolVar(&flags.progress, "progress", true, "show progress")
@@ -108,6 +113,13 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		logTo = reporter.LogWriter(out) // log lines stand above the progress line
 	}
 	cfg.Log = log
+	if flags.delivery != "" {
+		d, ok := deliveries[flags.delivery]
+		if !ok {
+			return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", flags.delivery)
+		}
+		cfg.Delivery = d
+	}
 	var last Status
 	observe := cfg.Observe
 	cfg.Observe = func(s Status) {

@@ -33,9 +33,14 @@ type attempt struct {
 	commits       map[string]connect.Committer // by sink id
 	// commitWith commits the output of a manifest.
 	commitWith func(*snapshot.Manifest) error
+	// lasting is the context of Run without its end.
+	lasting context.Context //nolint:containedctx // it is that of the whole attempt
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
+	// held is what sinks have held for epochs that were given up, and releases what they hold of the epoch that is decided, in the order in
+	// which they were given it.
+	held, releases []held
 
 	// retired is set when the old checkpoints of the last epoch are removed; nil when nobody need wait for that.
 	retired task.Event
@@ -82,7 +87,8 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), a.closeCommitters()
 	}
 	// What is decided must be committed: neither the end of the attempt nor a stop may cut a commit short.
-	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(context.WithoutCancel(ctx), m) }
+	a.lasting = context.WithoutCancel(ctx)
+	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(a.lasting, m) }
 	err := a.start(taskCtx)
 	if err == nil {
 		a.loop(ctx, taskCtx)
@@ -135,7 +141,7 @@ func (a *attempt) restore() error {
 	if len(m.Operators) > 0 {
 		a.decidedBefore = m.Operators[0].Counters["epochs"]
 	}
-	if err := a.compatible(m); err != nil {
+	if err := errors.Join(a.compatible(m), a.neverAgain(m)); err != nil {
 		return err
 	}
 	a.cfg.Log.Info("going on from checkpoint", "job", a.cfg.Job, "epoch", m.Epoch, "parallelism", m.Parallelism, "now", a.cfg.Parallelism)
@@ -422,6 +428,7 @@ func (a *attempt) keepCommittables(c *cut) {
 			a.carry[p.node.ID] = append(a.carry[p.node.ID], p.committable)
 		}
 	}
+	a.held = append(a.held, c.held()...)
 }
 
 func (a *attempt) abort(f epoch.Abort) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
 )
@@ -15,6 +16,8 @@ type Config struct {
 	Job         string
 	Graph       *graph.Graph
 	Parallelism int
+	// Delivery is what the job promises about its records.
+	Delivery connect.Guarantee
 	// Groups is the number of key groups.
 	Groups int
 	// Dir is where checkpoints go; empty keeps none.

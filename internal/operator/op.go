@@ -77,6 +77,9 @@ type Cut struct {
 	Frozen []NamedFrozen
 	// Finish, if set, makes the output of a sink durable.
 	Finish connect.Finish
+	// Release, if set, gives the output that a sink has held to its writer. It is called once, beside the task, when the epoch is decided, or
+	// the one that holds what this one held; never when nobody knows whether it is.
+	Release func(ctx context.Context) error
 }
 
 // NamedFrozen is the frozen content of one named state.

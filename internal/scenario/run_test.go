@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-stream/millrace/connect/file"
 	"github.com/millrace-stream/millrace/internal/env"
 	"github.com/millrace-stream/millrace/internal/fsx"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 	"github.com/millrace-stream/millrace/internal/task"
 	"github.com/millrace-stream/millrace/millracetest"
 )
@@ -245,11 +246,35 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: w.script.every},
 		Observe:    func(s millrace.Status) { w.last = s },
 	}
-	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk}), job, cfg)
+	switch {
+	case w.script.has("at-least-once"):
+		cfg.Delivery = millrace.AtLeastOnce
+	case w.script.has("at-most-once"):
+		cfg.Delivery = millrace.AtMostOnce
+	}
+	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part)}), job, cfg)
 	if errors.Is(err, errStopped) && part < len(w.script.parts)-1 {
 		return nil
 	}
 	return err
+}
+
+// fault lets a run of a part die with the decision of an epoch, if the script says so.
+func (s script) fault(part int) func(string) error {
+	var left atomic.Int64
+	left.Store(int64(s.decisions[part]))
+	if left.Load() == 0 {
+		return nil
+	}
+	return func(point string) error {
+		if point == snapshot.PointPublished {
+			left.Add(-1)
+		}
+		if left.Load() <= 0 {
+			return errKilled
+		}
+		return nil
+	}
 }
 
 // lose removes the checkpoints and all that belongs to them, but for the traces that say that there were some.
@@ -402,11 +427,11 @@ func (s script) bounded(t *testing.T, want []string) error {
 	if got, want = bySort(got), bySort(want); !slices.Equal(got, want) {
 		return fmt.Errorf("with two subtasks, it puts out\n%s\nand not\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if !s.has("pass") {
+	if !s.has("pass") && !s.has("print") {
 		return nil
 	}
 	calm := s
-	calm.crashes = map[int]bool{}
+	calm.crashes, calm.decisions = map[int]bool{}, map[int]int{}
 	calm.parts = calm.parts[len(calm.parts)-1:]
 	ideal, err := newWorld(t, calm).all(1, 0, -1)
 	if err != nil {
@@ -422,12 +447,13 @@ func (s script) bounded(t *testing.T, want []string) error {
 			}
 			has := counts(got)
 			for line := range maps.Keys(must) {
-				if has[line] == 0 && s.has("at-least-once") {
+				if has[line] == 0 && !s.has("no-seek") && !s.has("at-most-once") {
 					return fmt.Errorf("killed after %d reads of part %d, it has lost %q", n, part, line)
 				}
 			}
+			again := s.has("at-least-once") || s.has("print") && !s.has("at-most-once")
 			for line, n := range has {
-				if must[line] == 0 || n > must[line] && !s.has("at-least-once") {
+				if must[line] == 0 || n > must[line] && !again {
 					return fmt.Errorf("killed after %d reads of part %d, it puts out %q %d times, and %d are right", n, part, line, n, must[line])
 				}
 			}
