@@ -181,21 +181,12 @@ func (s *Space[K, V]) readKey(b []byte, k *K) error {
 //
 //go:noinline
 func (p *Pane[K, V]) fetch(g int, k *K, hash uint64) *slot[K, V] {
-	s, t := p.space, &p.tables[g]
-	if t.cold == 0 || !t.disk.mayHold(hash) {
-		return nil
-	}
-	d := s.disk
-	b, found, err := d.store.Get(d.vbuf[:0], p.diskKey(g, k))
-	must(err)
-	d.vbuf = b
-	if !found {
-		d.memory.Counters.Misses.Add(1)
-		return nil
-	}
 	var v V
-	seq, err := s.readValue(b, &v)
-	must(err)
+	seq, found := p.lookUp(g, k, hash, &v)
+	if !found {
+		return nil
+	}
+	s, t := p.space, &p.tables[g]
 	if p.heads[g].stamp == 0 {
 		p.open(g)
 	}
@@ -212,8 +203,43 @@ func (p *Pane[K, V]) fetch(g int, k *K, hash uint64) *slot[K, V] {
 	t.count++
 	t.cold--
 	p.cold--
-	d.memory.Counters.Fetched.Add(1)
+	s.disk.memory.Counters.Fetched.Add(1)
 	return sl
+}
+
+// read returns the value of an entry that is not in its table, or nil. It brings the entry back unless the table would have to grow: whoever
+// reads an entry may hold another one for writing.
+func (p *Pane[K, V]) read(g int, k *K, hash uint64) *V {
+	if t := &p.tables[g]; t.count < limitOf(len(t.slots)) || t.count == 0 {
+		if sl := p.fetch(g, k, hash); sl != nil {
+			return &sl.value
+		}
+		return nil
+	}
+	v := new(V)
+	if _, found := p.lookUp(g, k, hash, v); !found {
+		return nil
+	}
+	return v
+}
+
+// lookUp reads the value of an entry that is not in its table into v, which is zero.
+func (p *Pane[K, V]) lookUp(g int, k *K, hash uint64, v *V) (seq uint64, found bool) {
+	s, t := p.space, &p.tables[g]
+	if t.cold == 0 || !t.disk.mayHold(hash) {
+		return 0, false
+	}
+	d := s.disk
+	b, found, err := d.store.Get(d.vbuf[:0], p.diskKey(g, k))
+	must(err)
+	d.vbuf = b
+	if !found {
+		d.memory.Counters.Misses.Add(1)
+		return 0, false
+	}
+	seq, err = s.readValue(b, v)
+	must(err)
+	return seq, true
 }
 
 // deleteCold removes an entry that is not in its table, and reports whether it was on the disk.

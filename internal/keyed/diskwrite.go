@@ -23,14 +23,14 @@ func (f *frozen[K, V]) look() {
 // diskOf returns what writes the entries of a part to out, together with those that the disk has of it.
 func (f *frozen[K, V]) diskOf(pt *part[K, V], out *section) (*withDisk, error) {
 	head := appendHead(nil, f.space.disk.number, pt.group, pt.span)
-	if pt.kind != snapshot.Delta {
-		it, err := f.view.Iter(head, appendNext(nil, head))
-		if err != nil {
-			return nil, err
-		}
-		return &withDisk{out: out, from: &wholeDisk{it: it}}, nil
+	entries, err := f.view.Iter(head, appendNext(nil, head))
+	if err != nil {
+		return nil, err
 	}
-	d := &changedDisk{view: f.view, base: f.base, key: head}
+	if pt.kind != snapshot.Delta {
+		return &withDisk{out: out, from: &wholeDisk{it: entries}}, nil
+	}
+	d := &changedDisk{entries: entries, base: f.base, key: head}
 	for _, epoch := range f.journals {
 		if epoch <= f.base {
 			continue
@@ -146,12 +146,11 @@ func (w *wholeDisk) close() error { return w.it.Close() }
 
 // changedDisk is what the disk has of a table that has changed after an epoch: what the journals since then name, and is there, and has.
 type changedDisk struct {
-	view     *cold.View
+	entries  *cold.Iter // those of the table
 	base     uint64
 	journals []journal
 	begun    bool
 	key      []byte // the beginning of keys on the disk, and the key at hand
-	value    []byte
 }
 
 // journal is a walk through the keys of one journal; key is nil at the end.
@@ -193,14 +192,13 @@ func (c *changedDisk) next() (key, value []byte, ok bool, err error) {
 				j.next()
 			}
 		}
-		var found bool
-		if c.value, found, err = c.view.Get(c.value[:0], c.key); err != nil {
-			return nil, nil, false, err
-		}
-		if !found {
+		if !c.entries.Seek(c.key) {
+			if err := c.entries.Err(); err != nil {
+				return nil, nil, false, err
+			}
 			continue
 		}
-		seq, value, _, err := splitValue(c.value)
+		seq, value, _, err := splitValue(c.entries.Value())
 		if err != nil {
 			return nil, nil, false, err
 		}
@@ -211,7 +209,7 @@ func (c *changedDisk) next() (key, value []byte, ok bool, err error) {
 }
 
 func (c *changedDisk) close() error {
-	var errs []error
+	errs := []error{c.entries.Close()}
 	for i := range c.journals {
 		errs = append(errs, c.journals[i].it.Close())
 	}

@@ -40,7 +40,7 @@ type frozen[K comparable, V any] struct {
 	// view is the disk as it was at the barrier, nil when no part needs it; journals are those that deltas look into.
 	view     *cold.View
 	journals []uint64
-	entries atomic.Int64
+	entries  atomic.Int64
 }
 
 // part is one section to write.

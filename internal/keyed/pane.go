@@ -179,9 +179,7 @@ func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
 		if p.cold == 0 {
 			return nil
 		}
-		if sl = p.fetch(g, k, hash); sl == nil {
-			return nil
-		}
+		return p.read(g, k, hash)
 	}
 	return &sl.value
 }

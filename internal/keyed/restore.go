@@ -126,7 +126,7 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 	}
 	r.follow(g, group, span, key)
 	s.Ensure(span).load(g, &r.k, hash, &r.v)
-	if r.puts++; r.puts%relieveEvery == 0 {
+	if r.puts++; r.puts%relieveEvery == 0 || s.disk != nil && s.cfg.Memory.tier.all {
 		s.relieve()
 	}
 	return nil
@@ -140,7 +140,6 @@ func (p *Pane[K, V]) load(g int, k *K, hash uint64, v *V) {
 	}
 	p.rehead(g, stampOf(restoredSeq))
 	if sl := p.find(g, k, hash); sl != nil {
-		sl.meta &^= clean
 		sl.value = *v
 	} else {
 		at, _ := p.add(g, vacancy(t.slots, hash), k, hash)

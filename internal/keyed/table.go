@@ -8,7 +8,7 @@ type table[K comparable, V any] struct {
 	seq uint64
 	// count is the number of entries in slots, cold that of those on disk alone.
 	count, cold int
-	blk   *block[K, V]
+	blk         *block[K, V]
 	// want is the number of slots that the next block should have, from what a dropped pane needed here.
 	want int
 	// dels are the keys deleted from a table that files know, in rising order of seq. Freezing shares the slice: it is only

@@ -154,6 +154,8 @@ func (s *Store) options() *pebble.Options {
 			FlushEnd:        func(pebble.FlushInfo) { s.compacted() },
 		},
 	}
+	// Entries are small, and blocks keep what their keys have in common once: compressing them costs more time than it saves.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range o.Levels {
 		if i < len(o.Levels)-1 { // the last level has nearly all entries: its filters would take most of the cache
 			o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -333,7 +335,39 @@ func (i *Iter) Next() bool {
 	return i.it.Next()
 }
 
-// Key and Value are valid until Next.
+// steps is how many entries Seek walks over before it jumps: keys that are asked for are often close together.
+const steps = 8
+
+// Seek goes to a key, behind those asked for before, and reports whether it is there.
+func (i *Iter) Seek(key []byte) bool {
+	if !i.started {
+		i.started = true
+		return i.it.SeekGE(key) && bytes.Equal(i.it.Key(), key)
+	}
+	for range steps {
+		if !i.it.Valid() {
+			return false
+		}
+		switch bytes.Compare(i.it.Key(), key) {
+		case 0:
+			return true
+		case 1:
+			return false
+		}
+		i.it.Next()
+	}
+	return i.it.SeekGE(key) && bytes.Equal(i.it.Key(), key)
+}
+
+// Err returns what went wrong so far.
+func (i *Iter) Err() error {
+	if err := i.it.Error(); err != nil {
+		return i.s.failed("read", err)
+	}
+	return nil
+}
+
+// Key and Value are valid until Next or Seek.
 func (i *Iter) Key() []byte { return i.it.Key() }
 
 // Value returns the value of the key at hand.
