@@ -9,6 +9,7 @@ FUZZTIME     ?= 20s
 BENCH        ?= .
 BENCHTIME    ?= 1s
 TESTFLAGS    ?=
+LARGEFLAGS   ?=
 FRAUDFLAGS   ?=
 LATENCYFLAGS ?=
 PEERSFLAGS   ?=
@@ -19,7 +20,7 @@ LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench latency curves peers reference chaos demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench latency curves peers large reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ peers: setup ## do the same task with Apache Beam and compare results and CPU ti
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference
+
+large: setup ## keyed state larger than memory: 50M keys in 512 MB beside all in memory (about half an hour; LARGEFLAGS="-keys 5000000 -memory 64MiB")
+	$(GO) run ./internal/cmd/large $(LARGEFLAGS)
 
 chaos: setup ## kill a running job KILLS=100 times and compare its output with what SQL computes
 	$(GO) run ./internal/cmd/chaos -kills $(KILLS)

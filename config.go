@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -26,6 +27,8 @@ type Config struct {
 	Checkpoint CheckpointConfig
 	// Restart says what happens after failures that may go away by themselves.
 	Restart RestartConfig
+	// State says where keyed state is kept: in memory, or beside it on the disk.
+	State StateConfig
 	// Linger is the longest time for which a record waits for its batch to fill, under load; without load it does not
 	// wait. 0 means 2 ms.
 	Linger time.Duration
@@ -81,6 +84,34 @@ type CheckpointConfig struct {
 	Compress bool
 }
 
+// StateBackend is a place for keyed state.
+type StateBackend string
+
+// The places for keyed state.
+const (
+	// MemoryBackend keeps all keyed state in memory. It is the default, and the fastest.
+	MemoryBackend StateBackend = "memory"
+	// DiskBackend keeps in memory what has changed last, up to a budget, and the rest on disk: state can be larger than memory, and
+	// the job is slower.
+	DiskBackend StateBackend = "disk"
+)
+
+// StateConfig says where keyed state is kept. It may change from run to run: checkpoints do not depend on it.
+type StateConfig struct {
+	// Backend is the place; empty means MemoryBackend.
+	Backend StateBackend
+	// Dir is a local directory for the DiskBackend; the job has a folder of its name in it. What is there is made anew at each start and
+	// removed at the end. Empty means a folder beside the checkpoints.
+	Dir string
+	// MemoryBudget is how many bytes keyed state may take in memory with the DiskBackend, at least 16 MiB. It holds for the process, which
+	// needs more for everything else, and for what the garbage collector has not collected: setting GOMEMLIMIT a fifth above the
+	// budget keeps that small.
+	MemoryBudget int64
+}
+
+// minMemoryBudget is the least with which the disk can be used.
+const minMemoryBudget = 16 << 20
+
 // RestartConfig says what happens after failures that may go away by themselves. Errors in data or functions never do.
 type RestartConfig struct {
 	// Attempts is how often the job is started again without a new checkpoint in between; 0 means never.
@@ -129,6 +160,8 @@ type Status struct {
 	// Elapsed and InRun are the time and the records read in this run.
 	Elapsed time.Duration
 	InRun   int64
+	// State is what keyed state takes, with the DiskBackend; otherwise it is empty.
+	State StateStatus
 	// Operators is the ledger.
 	Operators []OperatorStatus
 	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
@@ -136,6 +169,9 @@ type Status struct {
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
 	Ended, Finished bool
 }
+
+// StateStatus is what keyed state takes with the DiskBackend.
+type StateStatus = engine.StateStatus
 
 // OperatorStatus is the ledger of one operator, over all subtasks and restarts.
 type OperatorStatus = engine.OperatorStatus
@@ -171,6 +207,12 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.StopTimeout, 30*time.Second)
 	set(&c.ObserveEvery, 200*time.Millisecond)
+	if c.State.Backend == "" {
+		c.State.Backend = MemoryBackend
+	}
+	if c.State.Dir == "" && c.Checkpoint.Dir != "" {
+		c.State.Dir = filepath.Join(c.Checkpoint.Dir, ".state")
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -228,7 +270,29 @@ func (c Config) Validate() error {
 			wrong("%s is %d: it must not be negative", n.name, n.value)
 		}
 	}
+	for _, err := range c.State.wrong(k.Dir) {
+		wrong("%w", err)
+	}
 	return errors.Join(errs...)
+}
+
+// wrong returns what is wrong with the place for keyed state, of a config with defaults.
+func (s StateConfig) wrong(checkpoints string) (errs []error) {
+	switch {
+	case s.Backend == MemoryBackend && s.MemoryBudget != 0:
+		errs = append(errs, fmt.Errorf("State.MemoryBudget is %d: only the disk backend has a budget; set State.Backend to DiskBackend", s.MemoryBudget))
+	case s.Backend == MemoryBackend:
+	case s.Backend != DiskBackend:
+		errs = append(errs, fmt.Errorf("State.Backend is %q: it must be %q or %q", s.Backend, MemoryBackend, DiskBackend))
+	default:
+		if s.MemoryBudget < minMemoryBudget {
+			errs = append(errs, fmt.Errorf("State.MemoryBudget is %d: with the disk backend it must be at least %d (16 MiB)", s.MemoryBudget, minMemoryBudget))
+		}
+		if checkpoints == "" {
+			errs = append(errs, errors.New("State.Backend is disk and Checkpoint.Dir is empty: without a directory, checkpoints are kept in memory, and state with them"))
+		}
+	}
+	return errs
 }
 
 // engine turns a valid config with defaults into that of the engine.
@@ -240,7 +304,8 @@ func (c Config) engine(j *Job) engine.Config {
 		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
 		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},
 		StopTimeout: c.StopTimeout, Restarts: c.Restart.Attempts, Backoff: c.Restart.Backoff, MaxBackoff: c.Restart.MaxBackoff,
-		Log: c.Log, ReportEvery: c.ObserveEvery,
+		State: engine.StateConfig{Disk: c.State.Backend == DiskBackend, Dir: c.State.Dir, Memory: c.State.MemoryBudget},
+		Log:   c.Log, ReportEvery: c.ObserveEvery,
 	}
 	if c.Observe != nil {
 		e.Report = func(s engine.Status) { c.Observe(status(s)) }

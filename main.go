@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -72,6 +74,9 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
 		f.StringVar(&flags.delivery, "delivery", "", "exactly-once, at-least-once or at-most-once (empty: as the program says)")
+		f.StringVar((*string)(&cfg.State.Backend), "state", string(cfg.State.Backend), "where keyed state is kept: memory, or disk beside it (empty: memory)")
+		f.StringVar(&cfg.State.Dir, "state-dir", cfg.State.Dir, "directory for keyed state on disk (empty: beside the checkpoints)")
+		f.Var((*byteSize)(&cfg.State.MemoryBudget), "memory", "memory for keyed state with --state disk, such as 512MB or 2GiB")
 		f.StringVar(&flags.logFormat, "log-format", "text", "text or json")
 		f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 		f.BoolVar(&flags.progress, "progress", true, "show progress")
@@ -189,4 +194,36 @@ func progress(s Status) console.Progress {
 		p.NewestTime = s.EventTime.UnixNano()
 	}
 	return p
+}
+
+// byteSize is a flag that takes a number of bytes with a unit.
+type byteSize int64
+
+// byteUnits are the units, the longest first: of two that fit, that is meant.
+var byteUnits = []struct {
+	name string
+	size int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1}}
+
+// String implements flag.Value.
+func (b *byteSize) String() string { return strconv.FormatInt(int64(*b), 10) }
+
+// Type implements pflag.Value.
+func (b *byteSize) Type() string { return "bytes" }
+
+// Set implements flag.Value.
+func (b *byteSize) Set(s string) error {
+	for _, u := range byteUnits {
+		number, ok := strings.CutSuffix(s, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || n < 0 || n*float64(u.size) > math.MaxInt64/2 {
+			break
+		}
+		*b = byteSize(n * float64(u.size))
+		return nil
+	}
+	return fmt.Errorf("%q is not a number of bytes: write it as 512MB, 2GiB or 536870912", s)
 }

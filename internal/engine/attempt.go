@@ -65,6 +65,8 @@ type attempt struct {
 	// origins says of each node whether it has to tell where its records come from.
 	origins  []bool
 	inBefore int64
+	// tier is the disk behind keyed state, nil when all is kept in memory.
+	tier *stateTier
 }
 
 // restored returns the epoch that this attempt began with; 0 at a first start.
@@ -89,7 +91,10 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	// What is decided must be committed: neither the end of the attempt nor a stop may cut a commit short.
 	a.lasting = context.WithoutCancel(ctx)
 	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(a.lasting, m) }
-	err := a.start(taskCtx)
+	err := a.openTier()
+	if err == nil {
+		err = a.start(taskCtx)
+	}
 	if err == nil {
 		a.loop(ctx, taskCtx)
 		err = a.failure
@@ -105,7 +110,8 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	if err == nil && a.outcome == epoch.Stopped {
 		err = context.Cause(ctx)
 	}
-	return a.summary(), err
+	sum := a.summary()
+	return sum, errors.Join(err, a.closeTier())
 }
 
 // takeErrors adds what tasks reported while they were being ended.

@@ -95,6 +95,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		attempt: a, ctx: ctx, ev: a.env.Sched.NewEvent(),
 	}
 	t.clock.Store(element.NoTime)
+	if a.tier != nil {
+		t.memory = a.tier.Task(t.Wake)
+	}
 	lo, hi := keyed.Range(sub, ch.Parallelism, a.cfg.Groups)
 	for _, n := range ch.Nodes {
 		node := a.cfg.Graph.Nodes[n]
@@ -115,6 +118,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Load:       func(string, snapshot.Visitor) error { return nil },
 			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
 			Task:       t,
+			Memory:     t.memory,
 			Origins:    a.origins[n],
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {

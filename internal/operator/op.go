@@ -113,6 +113,8 @@ type Context struct {
 	LoadGroups func(state string, lo, hi int, v snapshot.Visitor) error
 	// Task is what the operator can ask of its task.
 	Task Task
+	// Memory bounds what keyed states keep in memory; nil for no bounds.
+	Memory *keyed.Memory
 }
 
 // Task is the task of an operator, as the operator sees it.
