@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +53,11 @@ type mainFlags struct {
 	logFormat string
 	logLevel  string
 	progress  bool
+	delivery  string
 }
+
+// deliveries are the values of --delivery.
+var deliveries = map[string]Delivery{"exactly-once": ExactlyOnce, "at-least-once": AtLeastOnce, "at-most-once": AtMostOnce}
 
 func command(job *Job, cfg Config) *cobra.Command {
 	var flags mainFlags
@@ -67,6 +73,10 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.StringVar(&flags.delivery, "delivery", "", "exactly-once, at-least-once or at-most-once (empty: as the program says)")
+		f.StringVar((*string)(&cfg.State.Backend), "state", string(cfg.State.Backend), "where keyed state is kept: memory, or disk beside it (empty: memory)")
+		f.StringVar(&cfg.State.Dir, "state-dir", cfg.State.Dir, "directory for keyed state on disk (empty: beside the checkpoints)")
+		f.Var((*byteSize)(&cfg.State.MemoryBudget), "memory", "memory for keyed state with --state disk, such as 512MB or 2GiB")
 		f.StringVar(&flags.logFormat, "log-format", "text", "text or json")
 		f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 		f.BoolVar(&flags.progress, "progress", true, "show progress")
@@ -108,6 +118,13 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		logTo = reporter.LogWriter(out) // log lines stand above the progress line
 	}
 	cfg.Log = log
+	if flags.delivery != "" {
+		d, ok := deliveries[flags.delivery]
+		if !ok {
+			return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", flags.delivery)
+		}
+		cfg.Delivery = d
+	}
 	var last Status
 	observe := cfg.Observe
 	cfg.Observe = func(s Status) {
@@ -177,4 +194,36 @@ func progress(s Status) console.Progress {
 		p.NewestTime = s.EventTime.UnixNano()
 	}
 	return p
+}
+
+// byteSize is a flag that takes a number of bytes with a unit.
+type byteSize int64
+
+// byteUnits are the units, the longest first: of two that fit, that is meant.
+var byteUnits = []struct {
+	name string
+	size int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1}}
+
+// String implements flag.Value.
+func (b *byteSize) String() string { return strconv.FormatInt(int64(*b), 10) }
+
+// Type implements pflag.Value.
+func (b *byteSize) Type() string { return "bytes" }
+
+// Set implements flag.Value.
+func (b *byteSize) Set(s string) error {
+	for _, u := range byteUnits {
+		number, ok := strings.CutSuffix(s, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || n < 0 || n*float64(u.size) > math.MaxInt64/2 {
+			break
+		}
+		*b = byteSize(n * float64(u.size))
+		return nil
+	}
+	return fmt.Errorf("%q is not a number of bytes: write it as 512MB, 2GiB or 536870912", s)
 }

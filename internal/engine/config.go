@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
 )
@@ -15,6 +16,8 @@ type Config struct {
 	Job         string
 	Graph       *graph.Graph
 	Parallelism int
+	// Delivery is what the job promises about its records.
+	Delivery connect.Guarantee
 	// Groups is the number of key groups.
 	Groups int
 	// Dir is where checkpoints go; empty keeps none.
@@ -41,7 +44,9 @@ type Config struct {
 	// each time up to MaxBackoff.
 	Restarts            int
 	Backoff, MaxBackoff time.Duration
-	Log                 *slog.Logger
+	// State says where keyed state is kept.
+	State StateConfig
+	Log   *slog.Logger
 	// Report, if set, is called every ReportEvery while the job runs.
 	Report      func(Status)
 	ReportEvery time.Duration
@@ -59,7 +64,9 @@ type Status struct {
 	// Dropped counts records that a rate limit left out.
 	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
-	Misses                int64
+	Misses int64
+	// OutOfRange counts the times that a source has gone on at another place than it was to.
+	OutOfRange            int64
 	TimersDiscarded       int64
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
@@ -78,8 +85,24 @@ type Status struct {
 	Elapsed time.Duration
 	// InRun counts the records read in this run.
 	InRun int64
+	// State is what keyed state takes, with a disk behind it; otherwise it is empty.
+	State StateStatus
 	// Operators is the ledger, and where each operator stands.
 	Operators []OperatorStatus
+	// Warnings say which sources and sinks promise less than the job.
+	Warnings []string
+}
+
+// StateStatus is what keyed state takes when there is a disk behind it. The counts are those since the last start.
+type StateStatus struct {
+	// Memory is about how many bytes it takes in memory, with room for a copy of each table that a checkpoint may need; Disk is how many
+	// it takes on disk.
+	Memory, Disk int64
+	// ColdEntries is the number of entries that are on the disk alone.
+	ColdEntries int64
+	// Evicted counts the entries that were moved to the disk, Fetched those that came back; DiskReads counts the lookups on the disk, also
+	// those that have found nothing.
+	Evicted, Fetched, DiskReads int64
 }
 
 // OperatorStatus is the ledger of one operator and where it stands.
@@ -93,6 +116,8 @@ type OperatorStatus struct {
 	Retries, Fallbacks, InFlight int64
 	// PreAggregated counts the records among those taken that were aggregated before the exchange.
 	PreAggregated int64
+	// OutOfRange counts the times that a source has gone on at another place than the one it was to go on at, because that was not there.
+	OutOfRange int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says

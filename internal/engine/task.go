@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/epoch"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/keyed"
 	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/progress"
 	"github.com/millrace-stream/millrace/internal/task"
@@ -79,6 +80,9 @@ type taskRun struct {
 		busy  bool
 	}
 
+	// memory bounds the keyed state of the operators; nil for no bounds.
+	memory *keyed.Memory
+
 	cancelled atomic.Bool
 	ctl       struct {
 		sync.Mutex
@@ -142,7 +146,10 @@ func (t *taskRun) run() {
 
 func (t *taskRun) guarded() (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if failed, ok := diskFailure(p); ok {
+			err = t.operatorError(failed)
+		} else if p != nil {
 			err = t.operatorError(&PanicError{Value: p, Stack: debug.Stack()})
 		}
 	}()
@@ -281,6 +288,7 @@ func (t *taskRun) readLoop() error {
 		if err := t.tick(); err != nil {
 			return err
 		}
+		t.memory.Settle()
 		if t.stopped || t.mustPause() {
 			if err := t.rest(task.Forever); err != nil {
 				return err
@@ -391,6 +399,7 @@ func (t *taskRun) inputLoop() error {
 		if err := t.tick(); err != nil {
 			return err
 		}
+		t.memory.Settle()
 		if !t.sealed && t.room() <= 0 {
 			if err := t.hold(); err != nil {
 				return err

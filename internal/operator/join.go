@@ -44,7 +44,7 @@ type joinCore[K comparable, O any] struct {
 	clock int64
 	emit  *Emitter[O]
 	due   []alone[K, O]
-	order []place // scratch
+	order []dueAt // scratch
 	ports [2]port
 }
 
@@ -173,9 +173,9 @@ func (j *joinCore[K, O]) advance(t int64) error {
 func (j *joinCore[K, O]) sortDue() {
 	j.order = j.order[:0]
 	for i := range j.due {
-		j.order = append(j.order, place{at: j.due[i].at, place: i})
+		j.order = append(j.order, dueAt{at: j.due[i].at, place: i})
 	}
-	slices.SortFunc(j.order, func(a, b place) int {
+	slices.SortFunc(j.order, func(a, b dueAt) int {
 		if c := cmp.Compare(a.at, b.at); c != 0 {
 			return c
 		}
@@ -193,8 +193,8 @@ func (j *joinCore[K, O]) sortDue() {
 	})
 }
 
-// place is where a result stands in joinCore.due.
-type place struct {
+// dueAt is where a result stands in joinCore.due.
+type dueAt struct {
 	at    int64
 	place int
 }

@@ -88,12 +88,14 @@ type sideState[K comparable, T any] struct {
 }
 
 func (s *sideState[K, T]) open(c *Context) error {
-	s.space = newSpace[K, HeldList[T]](c, s.state, s.codec, s.Value, codec.Deep)
+	s.space = newWokenSpace(c, s.state, s.codec, s.Value, func(v *HeldList[T]) ([2]*int64, *bool) {
+		return [2]*int64{&v.Wake}, &v.Queued
+	})
 	if err := c.Load(s.state, s.space.Restore()); err != nil {
 		return err
 	}
 	s.pane = s.space.Ensure(0)
-	s.pane.Each(func(k *K, v *HeldList[T], h uint64) bool {
+	s.pane.Rebuild(func(k *K, v *HeldList[T], h uint64) bool {
 		v.Queued = false
 		s.queueUp(*k, h, v)
 		return true

@@ -90,7 +90,9 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 	s.c = c
 	s.emit = NewEmitter(s.Pool, c.Outputs(""), &c.Counters.Out)
 	s.late = newLateOutput(c, s.LatePool, s.MissedPool)
-	s.space = newSpace[K, Sessions[A]](c, sessionState, s.KeyCodec, s.Value, codec.Deep)
+	s.space = newWokenSpace(c, sessionState, s.KeyCodec, s.Value, func(v *Sessions[A]) ([2]*int64, *bool) {
+		return [2]*int64{&v.Wake}, &v.Queued
+	})
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
@@ -105,7 +107,7 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 	}
 	s.pane = s.space.Ensure(0)
 	restored := ownAggregator(&s.Agg, s.Own)
-	s.pane.Each(func(k *K, v *Sessions[A], h uint64) bool {
+	s.pane.Rebuild(func(k *K, v *Sessions[A], h uint64) bool {
 		for i := range v.List {
 			if restored != nil {
 				restored(&v.List[i].Acc)
