@@ -83,6 +83,9 @@ type Status struct {
 	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing in its table.
 	Misses int64
+	// OutOfRange counts the times that a source has gone on at another place, because the one at which it was to go on did not exist any
+	// more: see connect.OutOfRange.
+	OutOfRange int64
 	// BytesRead and BytesTotal are those of the splits, as far as their sizes are known.
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest of the sources; zero before the first. EventTime is the newest seen.
@@ -106,6 +109,8 @@ type Status struct {
 	InRun   int64
 	// Operators is the ledger.
 	Operators []OperatorStatus
+	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
+	Warnings []string
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
 	Ended, Finished bool
 }

@@ -22,6 +22,10 @@ type Split struct {
 	ID string
 	// Bytes is the size, for progress displays; 0 when it is not known.
 	Bytes int64
+	// Unseekable says that what has been read of the split cannot be read again: a pipe, a socket. Open is never given a position of
+	// it. After a crash it goes on with what comes then, and the records since the last checkpoint are lost: whatever the job
+	// promises, it is at most once for them, and the job says so when it starts.
+	Unseekable bool
 }
 
 // Source is where records of type T come from. Its methods may be called from several goroutines.
@@ -66,6 +70,40 @@ type Watermarks interface {
 	// after every Read, so a Read must end with the record behind which the watermark moves; one that returns no record
 	// may move it too. With idle set, the split holds nothing back until its next record or a later watermark.
 	Watermark() (t int64, idle bool)
+}
+
+// OutOfRange says what a source does when the place at which it is to go on does not exist any more: the file is shorter than what was read
+// of it or another one has its name, the log has been cut off before it.
+type OutOfRange uint8
+
+// What can be done about it.
+const (
+	// OutOfRangeFails stops the job with an error that says what was expected and what is there.
+	OutOfRangeFails OutOfRange = iota
+	// OutOfRangeFromStart reads what is there from its beginning. Some of it may have been read before.
+	OutOfRangeFromStart
+	// OutOfRangeFromEnd leaves out what is there and reads what is added to it.
+	OutOfRangeFromEnd
+)
+
+// String returns the choice in words.
+func (o OutOfRange) String() string {
+	switch o {
+	case OutOfRangeFails:
+		return "fail"
+	case OutOfRangeFromStart:
+		return "from the start"
+	case OutOfRangeFromEnd:
+		return "from the end"
+	}
+	return fmt.Sprintf("OutOfRange(%d)", uint8(o))
+}
+
+// Mover is implemented by readers that may go on at another place than the one they were given, or than where they were: see OutOfRange.
+type Mover interface {
+	// Moved returns how often that has happened since Open, and why and to where the last time, for the log. It is asked after Open
+	// and after every Read.
+	Moved() (n int64, why string)
 }
 
 // Guarantee is what a sink can promise about the records that it is given.

@@ -15,6 +15,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/millrace-stream/millrace/connect"
 )
 
 // defaultMaxLine is the longest record that is read when MaxLine is not set.
@@ -78,6 +80,7 @@ type Files[T any] struct {
 	noHeader  bool
 	columns   []string
 	maxLine   int
+	lost      connect.OutOfRange
 	mistakes  []error
 }
 
@@ -177,6 +180,18 @@ func (f Files[T]) MaxLine(n int) Files[T] {
 		return f.mistake("MaxLine(%d): must be above 0", n)
 	}
 	f.maxLine = n
+	return f
+}
+
+// OutOfRange says what a source does when a file is not the one any more that was read before: it is shorter, or what stands before the
+// place at which to go on is other content. Without it the job stops, with what was expected and what is there. For logs that are rotated: with
+// connect.OutOfRangeFromStart the file is read from its beginning, with connect.OutOfRangeFromEnd from its last line end; each time is
+// counted (Status.OutOfRange) and in the log. A file that is gone is an error all the same. For sources.
+func (f Files[T]) OutOfRange(do connect.OutOfRange) Files[T] {
+	if do > connect.OutOfRangeFromEnd {
+		return f.mistake("OutOfRange(%v): must be OutOfRangeFails, OutOfRangeFromStart or OutOfRangeFromEnd", do)
+	}
+	f.lost = do
 	return f
 }
 

@@ -52,6 +52,9 @@ func (f Files[T]) CheckSink() error {
 	if f.follow != 0 {
 		errs = append(errs, fmt.Errorf("file: %s: Follow is for sources", f.path))
 	}
+	if f.lost != connect.OutOfRangeFails {
+		errs = append(errs, fmt.Errorf("file: %s: OutOfRange is for sources", f.path))
+	}
 	if hasMeta(f.path) {
 		errs = append(errs, fmt.Errorf("file: %s: a sink writes to one directory: the path may not have wildcards", f.path))
 	}

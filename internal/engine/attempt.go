@@ -55,6 +55,8 @@ type attempt struct {
 	alignments operator.Alignments
 	reported   time.Time
 	bytesTotal int64
+	// warnings say which sources and sinks promise less than the job.
+	warnings []string
 	// origins says of each node whether it has to tell where its records come from.
 	origins  []bool
 	inBefore int64
@@ -187,28 +189,14 @@ func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
 	return errors.Join(errs...)
 }
 
-// warnOfClocks says which sources make the results of exact sinks depend on when the job ran.
-func (a *attempt) warnOfClocks() {
-	exact := slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.ExactlyOnce })
-	for _, n := range a.cfg.Graph.Nodes {
-		if exact && n.Op.(*operator.Spec).Clocked {
-			a.cfg.Log.Warn("source takes event times from the clock: records that are read again after a crash get others, so results of "+
-				"exactly-once sinks are complete but not those of a run without the crash", "source", n.ID)
-		}
-	}
-}
-
 // openCommitters opens the sinks' committers and brings what they show into line with the checkpoint.
 func (a *attempt) openCommitters(ctx context.Context) error {
-	a.warnOfClocks()
+	a.warnOfGuarantees()
 	a.commits = map[string]connect.Committer{}
 	for _, n := range a.cfg.Graph.Nodes {
 		spec := n.Op.(*operator.Spec)
 		if spec.Commit == nil {
 			continue
-		}
-		if spec.Guarantee != connect.ExactlyOnce {
-			a.cfg.Log.Warn("sink writes through: after a crash the records of the last epoch come again", "sink", n.ID, "guarantee", spec.Guarantee.String())
 		}
 		wrap := func(err error) error {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}

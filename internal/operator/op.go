@@ -153,6 +153,8 @@ type Counters struct {
 	InFlight atomic.Int64
 	// Misses counts records for which nothing was found in a table.
 	Misses atomic.Int64
+	// OutOfRange counts the times that a source has gone on at another place, because the one it was to go on at was not there.
+	OutOfRange atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
 	TimersDiscarded atomic.Int64
 	// BytesRead is the input consumed by a source.
@@ -180,6 +182,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
+	m["out_of_range"] += c.OutOfRange.Load()
 	m["pre_aggregated"] += c.PreAggregated.Load()
 }
 
@@ -198,6 +201,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
+	c.OutOfRange.Store(m["out_of_range"])
 	c.PreAggregated.Store(m["pre_aggregated"])
 }
 

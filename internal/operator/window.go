@@ -102,7 +102,7 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.late = newLateOutput(c, w.LatePool, w.MissedPool)
 	w.exact = w.Lateness > 0 || w.late.named()
 	w.space = newSpace[K, A](c, windowState, w.KeyCodec, w.Acc, w.AccLayout)
-	w.fold.open(w.Panes, w.AccLayout, w.Agg.Init, w.Agg.Merge, newSpace[K, A](c, "merged", w.KeyCodec, w.Acc, w.AccLayout))
+	w.fold.open(w.Panes, w.KeyCodec, w.AccLayout, w.Agg.Init, w.Agg.Merge, newSpace[K, A](c, "merged", w.KeyCodec, w.Acc, w.AccLayout))
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
@@ -278,12 +278,8 @@ func (w *windowOp[K, T, A, R]) lastWindow() window.Span {
 func earlier(a, b window.Span) bool { return a.End < b.End || a.Start < b.Start }
 
 func (w *windowOp[K, T, A, R]) fireWindow(win window.Span) error {
-	from := w.fold.pane(win, w.within(win))
-	if from == nil {
-		return nil
-	}
 	start, end, at := win.StartTime(), win.EndTime(), win.Last()
-	return from.EachSorted(func(k *K, acc *A) error {
+	return w.fold.each(win, w.within(win), func(k *K, acc *A) error {
 		if w.Agg.Verify != nil {
 			if err := w.Agg.Verify(acc); err != nil {
 				return resultError(err, k, win.Start, win.End)

@@ -64,6 +64,8 @@ func build(parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, 
 			timing = timing.MaxAhead(b.duration(p, 1))
 		case "drop-ahead":
 			timing = timing.DropAhead()
+		case "align":
+			timing = timing.AlignWithin(b.duration(p, 1))
 		}
 	}
 	b.in = job.From("in", in, timing)
@@ -141,7 +143,7 @@ func (b *builder) number(w []string, i int) int64 {
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
-	case "out-of-order", "max-ahead":
+	case "out-of-order", "max-ahead", "align", "splits", "every", "no-seek", "file", "out-of-range":
 	case "drop-ahead":
 		take(b.out, "ahead", b.in.Ahead(), rec.String)
 	case "trigger", "early", "late", "discarding":
