@@ -65,7 +65,8 @@ const (
 
 // CheckpointConfig says where and how often checkpoints are taken.
 type CheckpointConfig struct {
-	// Dir is a local directory. The job keeps its checkpoints in a folder of its name in it. Empty keeps none.
+	// Dir is a local directory. The job keeps its checkpoints in a folder of its name in it. Empty keeps them in memory, for restarts
+	// within the process.
 	Dir string
 	// Interval is the time from one epoch to the next, and so about the time from a result to its visibility in an
 	// exactly-once sink; 0 means 1 s.

@@ -59,9 +59,10 @@ func job(ctx context.Context, o options, p pacing, of results, checkpoints bool)
 			r.epochs, r.pause, r.slowest = s.Epochs, s.BarrierPause, max(r.slowest, s.EpochTime)
 		},
 	}
+	cfg.Checkpoint.Interval = 1000 * time.Hour // Without a directory, checkpoints would be kept in memory.
 	if checkpoints {
-		dir, err := os.MkdirTemp("", "millrace-latency-")
-		if err != nil {
+		var dir string
+		if dir, err = os.MkdirTemp("", "millrace-latency-"); err != nil {
 			return r, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -71,7 +72,7 @@ func job(ctx context.Context, o options, p pacing, of results, checkpoints bool)
 		return r, err
 	}
 	if !checkpoints {
-		r.epochs = 0
+		r.epochs = 0 // That of the end does not count.
 	}
 	r.took, r.records, r.behind = s.took, s.records, s.last.Sub(c.start)-p.after(p.total)
 	if r.records != p.total {
