@@ -3,6 +3,9 @@
 # Machines that pin an older Go (GOTOOLCHAIN=local, or a distribution's package) still fetch the release that go.mod asks for.
 export GOTOOLCHAIN = auto
 
+# Pure Go, whether or not there is a C compiler: a dependency would bring a library in C that takes a minute to compile. The race detector needs one.
+export CGO_ENABLED ?= 0
+
 GO           ?= go
 KILLS        ?= 100
 FUZZTIME     ?= 20s
