@@ -25,6 +25,16 @@ type Config struct {
 	Delivery Delivery
 	// Checkpoint says where and how often checkpoints are taken.
 	Checkpoint CheckpointConfig
+	// From is the directory of a savepoint at which a job begins that has no checkpoint of its own: the same one, whose checkpoints are elsewhere or
+	// lost, at any parallelism; a changed one, as far as a checkpoint would let it; or, under another name, a fork, whose sinks are its own and touch
+	// nothing of the first job's. A job that has begun at the savepoint goes on from its checkpoints when it is started with the same
+	// From again. One that has other checkpoints is refused.
+	From string
+	// FromAgain lets a job that has checkpoints go back to the savepoint From, which must be its own. What was read since then is read again: exactly-once
+	// sinks withdraw what they have shown since, those that write through show it again. It holds for each start that it is given to.
+	FromAgain bool
+	// Control, if not nil, is what other goroutines ask the job by: for a savepoint, to stop, to drain.
+	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
 	Restart RestartConfig
 	// State says where keyed state is kept: in memory, or beside it on the disk.
@@ -239,6 +249,9 @@ func (c Config) Validate() error {
 	if c.Delivery > AtMostOnce {
 		wrong("Delivery is %v: it must be ExactlyOnce, AtLeastOnce or AtMostOnce", c.Delivery)
 	}
+	if c.FromAgain && c.From == "" {
+		wrong("FromAgain without From: there is no savepoint to go back to")
+	}
 	k := c.Checkpoint
 	for _, d := range []struct {
 		name  string
@@ -307,6 +320,10 @@ func (c Config) engine(j *Job) engine.Config {
 		StopTimeout: c.StopTimeout, Restarts: c.Restart.Attempts, Backoff: c.Restart.Backoff, MaxBackoff: c.Restart.MaxBackoff,
 		State: engine.StateConfig{Disk: c.State.Backend == DiskBackend, Dir: c.State.Dir, Memory: c.State.MemoryBudget},
 		Log:   c.Log, ReportEvery: c.ObserveEvery,
+	}
+	e.From, e.FromAgain = c.From, c.FromAgain
+	if c.Control != nil {
+		e.Control = &c.Control.c
 	}
 	if c.Observe != nil {
 		e.Report = func(s engine.Status) { c.Observe(status(s)) }

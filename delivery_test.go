@@ -133,7 +133,7 @@ func numbers(n int) []int {
 	return out
 }
 
-func times(list []int) map[int]int {
+func howOften(list []int) map[int]int {
 	m := map[int]int{}
 	for _, n := range list {
 		m[n]++
@@ -204,7 +204,7 @@ func TestDeliveryUnderKills(t *testing.T) {
 // checkTimes compares what a sink shows with what the delivery promises for it.
 func checkTimes(t *testing.T, where string, in, got []int, d millrace.Delivery, kept int, through bool) (again, lost int) {
 	t.Helper()
-	seen := times(got)
+	seen := howOften(got)
 	for _, n := range in {
 		count := seen[n]
 		delete(seen, n)
@@ -354,7 +354,7 @@ func TestAtMostOnceDoesNotGoBack(t *testing.T) {
 	if err := start(m.start("", 0), millrace.AtLeastOnce); err != nil {
 		t.Fatal(err)
 	}
-	seen := times(out.shown())
+	seen := howOften(out.shown())
 	for n := range 95 {
 		if want := 1 + map[bool]int{true: 1}[n >= 20 && n < 30]; seen[n] != want {
 			t.Errorf("%d is there %d times, want %d", n, seen[n], want)

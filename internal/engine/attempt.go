@@ -52,10 +52,13 @@ type attempt struct {
 	// progressed says that this attempt has decided an epoch.
 	progressed bool
 	stopping   bool
-	stopBy     time.Time
-	outcome    epoch.Outcome
-	failure    error
-	lister     *lister
+	// requests are those of the Control that are not answered; stopAsked and draining say that one of them was to stop, or to drain.
+	requests            []*request
+	stopAsked, draining bool
+	stopBy              time.Time
+	outcome             epoch.Outcome
+	failure             error
+	lister              *lister
 	// alignments are those of the source tasks.
 	alignments operator.Alignments
 	reported   time.Time
@@ -83,7 +86,11 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), errors.Join(err, a.closeCommitters())
 	}
 	if a.manifest != nil && a.manifest.Finished {
-		a.cfg.Log.Info("job has finished already: nothing to do", "job", a.cfg.Job, "epoch", a.base,
+		what := "job has finished already: nothing to do"
+		if a.manifest.Drained {
+			what = "job was drained: all its windows have fired, there is nothing to go on with"
+		}
+		a.cfg.Log.Info(what, "job", a.cfg.Job, "epoch", a.base,
 			"hint", "to run it again, give it another checkpoint directory and other outputs")
 		a.outcome = epoch.Finished
 		return a.summary(), a.closeCommitters()
@@ -107,8 +114,11 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	a.group.Wait()
 	a.takeErrors(&err)
 	err = errors.Join(err, a.closeCommitters())
+	a.answer(err)
 	if err == nil && a.outcome == epoch.Stopped {
-		err = context.Cause(ctx)
+		if err = context.Cause(ctx); err == nil {
+			err = ErrStopped
+		}
 	}
 	sum := a.summary()
 	return sum, errors.Join(err, a.closeTier())
@@ -139,6 +149,11 @@ func (a *attempt) restore() error {
 	}
 	a.carry = map[string][][]byte{}
 	a.acks = map[int]*cut{}
+	if a.cfg.From != "" {
+		if m, err = a.fromSavepoint(m); err != nil {
+			return err
+		}
+	}
 	if m == nil {
 		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
@@ -236,7 +251,7 @@ func (a *attempt) openCommitters(ctx context.Context) error {
 		}
 		var notes []string
 		err = protect(func() (err error) {
-			notes, err = c.Recover(ctx, a.base, committables)
+			notes, err = c.Recover(ctx, a.shownEpoch(), committables)
 			return err
 		})
 		for _, note := range notes {
@@ -315,7 +330,11 @@ func (a *attempt) loop(stop, ctx context.Context) {
 		}
 		a.step(epoch.Tick{Now: a.now()})
 		a.lister.poll(ctx)
-		if stop.Err() != nil && !a.stopping {
+		a.control()
+		if a.failure != nil || a.outcome != 0 {
+			return
+		}
+		if (stop.Err() != nil || a.stopAsked) && !a.stopping {
 			a.stopping = true
 			a.stopBy = a.env.Sched.Now().Add(a.cfg.StopTimeout)
 			a.step(epoch.StopRequested{Now: a.now()})

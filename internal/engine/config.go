@@ -18,6 +18,11 @@ type Config struct {
 	Parallelism int
 	// Delivery is what the job promises about its records.
 	Delivery connect.Guarantee
+	// From is the savepoint to begin with, if the job has not done so already; FromAgain lets it go back there.
+	From      string
+	FromAgain bool
+	// Control, if set, is asked for what the job is to do.
+	Control *Control
 	// Groups is the number of key groups.
 	Groups int
 	// Dir is where checkpoints go; empty keeps none.

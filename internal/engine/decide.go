@@ -98,6 +98,10 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 			}
 		}
 	}
+	if a.manifest != nil {
+		m.From = a.manifest.From
+	}
+	m.Drained = f.Finished && a.draining
 	m.Operators[0].Counters["epochs"] = a.decidedBefore + a.epochs + 1
 	return m, snapshot.Extend(a.manifest, m, files)
 }
@@ -201,8 +205,12 @@ func (a *attempt) retire(n uint64) {
 	a.cfg.Log.Debug("epoch committed", "job", a.cfg.Job, "epoch", n, "took", a.epochTime)
 	retired := a.env.Sched.NewEvent()
 	a.retired = retired
+	m, due := a.manifest, a.due(n)
 	a.group.Go("retire", func() {
 		defer retired.Set()
+		for _, q := range due { // before its files can go
+			a.save(q, m)
+		}
 		if _, err := a.store.Retire(a.cfg.Keep); err != nil {
 			a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
 		}

@@ -59,15 +59,15 @@ func (a *attempt) warnOfUnseekable(n *graph.Node, splits []connect.Split) {
 		strings.Join(ids, ", ")))
 }
 
-// writesThrough reports whether the job has a sink that shows what it is given at once.
-func (a *attempt) writesThrough() bool {
-	return slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.AtLeastOnce })
+// neverTwice reports whether nothing may come twice and a sink cannot withdraw what it has shown.
+func (a *attempt) neverTwice() bool {
+	return a.cfg.Delivery == connect.AtMostOnce && slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.AtLeastOnce })
 }
 
 // neverAgain refuses to go back behind a checkpoint whose output may have been written, when nothing may come twice and a sink cannot withdraw
 // what it has shown.
 func (a *attempt) neverAgain(m *snapshot.Manifest) error {
-	if a.cfg.Delivery != connect.AtMostOnce || a.store.Published() <= m.Epoch || !a.writesThrough() {
+	if a.store.Published() <= m.Epoch || !a.neverTwice() {
 		return nil
 	}
 	return fmt.Errorf("checkpoint %d of job %q cannot be used, and to go on from checkpoint %d would write the output of the epochs between again, which a job "+

@@ -91,6 +91,7 @@ type taskRun struct {
 		aborted   uint64
 		splits    []connect.Split
 		changed   bool
+		drain     bool
 	}
 }
 
@@ -245,8 +246,8 @@ func (t *taskRun) obey() error {
 		return nil
 	}
 	t.ctl.changed = false
-	completed, aborted, splits := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0
-	t.ctl.completed, t.ctl.aborted = 0, 0
+	completed, aborted, splits, drain := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0, t.ctl.drain
+	t.ctl.completed, t.ctl.aborted, t.ctl.drain = 0, 0, false
 	t.ctl.Unlock()
 	if aborted > 0 && t.align != nil && t.align.Abort(aborted) {
 		t.follow()
@@ -257,7 +258,13 @@ func (t *taskRun) obey() error {
 		}
 	}
 	if splits {
-		return t.takeSplits()
+		if err := t.takeSplits(); err != nil {
+			return err
+		}
+	}
+	if drain {
+		t.at = 0
+		return t.source.Drain()
 	}
 	return nil
 }

@@ -66,9 +66,9 @@ type builder struct {
 }
 
 // build makes the job of a scenario over a source.
-func build(parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, error) {
+func build(name string, parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, error) {
 	b := &builder{out: out}
-	job := millrace.NewJob("scenario")
+	job := millrace.NewJob(name)
 	timing := millrace.EventTime(rec.time)
 	for _, p := range parts {
 		switch p[0] {

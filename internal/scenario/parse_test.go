@@ -78,6 +78,10 @@ type script struct {
 	decisions map[int]int
 	// files is what the file holds that the job reads, if it reads one, in each part.
 	files []string
+	// saves are the parts that end with a savepoint, and forks those from which on the runs are those of a fork that begins at it.
+	saves, forks map[int]bool
+	// drains are the parts at whose end the job is drained.
+	drains map[int]bool
 	// lost are the parts before which the checkpoints are lost.
 	lost  map[int]bool
 	steps int
@@ -86,6 +90,7 @@ type script struct {
 // parse reads the text of a scenario: the line of the job, then a line for each step.
 func parse(text string) (script, error) {
 	s := script{lost: map[int]bool{}, crashes: map[int]bool{}, decisions: map[int]int{}, every: 1}
+	s.saves, s.forks, s.drains = map[int]bool{}, map[int]bool{}, map[int]bool{}
 	var log []string
 	in := millracetest.Script[rec]()
 	apart := splits{}
@@ -122,7 +127,13 @@ func parse(text string) (script, error) {
 		if words[0] == "stop" && s.virtual {
 			return s, errors.New("a scenario that goes by the clock has no stop")
 		}
-		if words[0] == "stop" || words[0] == "crash" {
+		if line == "fork" {
+			s.forks[len(s.parts)] = true
+			continue
+		}
+		if words[0] == "stop" || words[0] == "crash" || words[0] == "drain" {
+			s.saves[len(s.parts)] = line == "stop with savepoint"
+			s.drains[len(s.parts)] = line == "drain"
 			if words[0] == "crash" {
 				s.crashes[len(s.parts)], s.virtual = true, true
 				if n, ok := strings.CutPrefix(line, "crash at decision "); ok {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -192,6 +193,11 @@ type world struct {
 	shown map[string]int
 	// clock is the time at which the last run ended, in virtual time.
 	clock time.Time
+	// forked says that the runs are those of the fork.
+	forked bool
+	// saves counts the savepoints that were asked for, and saved is where the last one is.
+	saves int
+	saved string
 	// fed is how far a source has been read that cannot be read again.
 	fed []byte
 	// said are the warnings that have been shown, and last is the last status.
@@ -234,10 +240,17 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		return err
 	}
 	in := &reads{Source: source, dieAt: int64(dieAt), crash: w.script.crashes[part]}
+	var control millrace.Control
+	asked := task.NewGroup(task.NewSystem())
+	defer asked.Wait()
 	if part < len(w.script.parts)-1 && !in.crash {
 		in.rest = func() { cancel(errStopped) }
 	}
-	job, err := build(w.script.job, in, w.sinks)
+	if w.script.saves[part] || w.script.drains[part] {
+		var once sync.Once
+		in.rest = func() { once.Do(func() { asked.Go("ask", func() { w.ask(part, &control) }) }) }
+	}
+	job, err := build(w.name(), w.script.job, in, w.sinks)
 	if err != nil {
 		return err
 	}
@@ -246,6 +259,10 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: w.script.every},
 		Observe:    func(s millrace.Status) { w.last = s },
 	}
+	cfg.Control = &control
+	if w.forked {
+		cfg.From = w.saved
+	}
 	switch {
 	case w.script.has("at-least-once"):
 		cfg.Delivery = millrace.AtLeastOnce
@@ -253,10 +270,27 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		cfg.Delivery = millrace.AtMostOnce
 	}
 	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part)}), job, cfg)
-	if errors.Is(err, errStopped) && part < len(w.script.parts)-1 {
+	if (errors.Is(err, errStopped) || errors.Is(err, millrace.ErrStopped)) && part < len(w.script.parts)-1 {
 		return nil
 	}
 	return err
+}
+
+// ask lets the job end as the script says. What cannot be done the run does not survive, and that is seen.
+func (w *world) ask(part int, c *millrace.Control) {
+	var err error
+	if w.script.drains[part] {
+		err = c.Drain(context.Background())
+	} else {
+		w.saves++ // a run that was killed may have left a part of one
+		dir := fmt.Sprintf("/save-%d", w.saves)
+		if err = c.Stop(context.Background(), dir); err == nil {
+			w.saved = dir
+		}
+	}
+	if err != nil && !strings.Contains(err.Error(), errKilled.Error()) && !strings.Contains(err.Error(), "the job has ended") {
+		w.t.Error(err)
+	}
 }
 
 // fault lets a run of a part die with the decision of an epoch, if the script says so.
@@ -275,6 +309,14 @@ func (s script) fault(part int) func(string) error {
 		}
 		return nil
 	}
+}
+
+// name returns the name of the job.
+func (w *world) name() string {
+	if w.forked {
+		return "fork"
+	}
+	return "scenario"
 }
 
 // lose removes the checkpoints and all that belongs to them, but for the traces that say that there were some.
@@ -301,6 +343,10 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 	// Between the two sides of a join or union there is no order.
 	sorted := dieAt >= 0 || parallelism > 1 || w.script.sides
 	for part := range w.script.parts {
+		if w.script.forks[part] {
+			w.forked, w.sinks, w.shown = true, sinks{}, map[string]int{}
+			out = append(out, "forked")
+		}
 		if w.script.lost[part] {
 			if err := w.lose(); err != nil {
 				return out, err
@@ -323,6 +369,8 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 			out = append(out, "crashed")
 		case err != nil:
 			return out, err
+		case w.script.drains[part]:
+			out = append(out, "drained")
 		case part < len(w.script.parts)-1:
 			out = append(out, "stopped")
 		}
@@ -481,7 +529,7 @@ func bySort(lines []string) []string {
 	lines = slices.Clone(lines)
 	from := 0
 	for i, l := range lines {
-		if l == "stopped" || l == "crashed" {
+		if slices.Contains([]string{"stopped", "crashed", "drained", "forked"}, l) {
 			slices.Sort(lines[from:i])
 			from = i + 1
 		}
