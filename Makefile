@@ -3,6 +3,9 @@
 # Machines that pin an older Go (GOTOOLCHAIN=local, or a distribution's package) still fetch the release that go.mod asks for.
 export GOTOOLCHAIN = auto
 
+# Pure Go, whether or not there is a C compiler: a dependency would bring a library in C that takes a minute to compile. The race detector needs one.
+export CGO_ENABLED ?= 0
+
 GO           ?= go
 KILLS        ?= 100
 FUZZTIME     ?= 20s
@@ -11,13 +14,17 @@ BENCHTIME    ?= 1s
 TESTFLAGS    ?=
 LARGEFLAGS   ?=
 FRAUDFLAGS   ?=
+NEXMARKFLAGS ?=
+LATENCYFLAGS ?=
+PEERSFLAGS   ?=
+CURVESFLAGS  ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench reference chaos demo fraud fuzz extremes large clean
+.PHONY: help setup build test check lint fmt vet race bench nexmark latency curves peers large reference chaos demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +49,7 @@ check: ## what CI runs: lint, vet, a short chaos run, all tests under the race d
 	@$(MAKE) lint
 	@$(MAKE) vet
 	@$(MAKE) chaos KILLS=20
-	$(GO) test -run TestNoAllocationPerRecord ./bench
+	$(GO) test -run TestNoAllocationPerRecord -bench Regression -benchtime 1x ./bench
 	@$(MAKE) race
 
 lint: setup ## run the linters of .golangci.yml (the first run builds them, some minutes)
@@ -56,6 +63,18 @@ vet: setup ## run go vet
 
 bench: setup ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./bench/...
+
+nexmark: setup ## run the 24 queries of Nexmark as jobs and as hand-written loops, and compare (NEXMARKFLAGS='-query q5,q7 -parallelism 2')
+	$(GO) run ./internal/cmd/nexmark $(NEXMARKFLAGS)
+
+latency: setup ## time records to their results at 1,000 to 1,000,000 a second, beside a bare channel (LATENCYFLAGS=-duration=30s)
+	$(GO) run ./bench/latency $(LATENCYFLAGS)
+
+curves: setup ## draw how the cost of a record grows with parallelism, skew, keys and panes (CURVESFLAGS='-only keys -maxkeys 1e8')
+	$(GO) run ./bench/curves $(CURVESFLAGS)
+
+peers: setup ## do the same task with Apache Beam and compare results and CPU time (PEERSFLAGS=-events=5000000)
+	cd bench/peers && $(GO) run . $(PEERSFLAGS)
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference

@@ -68,15 +68,15 @@ func TestBadInputFailsWithPlaceAndReason(t *testing.T) {
 		},
 		{
 			"not a number", "in.csv", head + "a,1,1\nb,2,2x\n", "*",
-			operator + `DIR/in.csv:3: column "n": "2x" is not a whole number (field reading.N is int64)`,
+			operator + `DIR/in.csv:3:5: column "n": "2x" is not a whole number (field reading.N is int64)`,
 		},
 		{
 			"number too big", "in.csv", head + "a,1,99999999999999999999\n", "*",
-			operator + `DIR/in.csv:2: column "n": "99999999999999999999" does not fit into the field (field reading.N is int64)`,
+			operator + `DIR/in.csv:2:5: column "n": "99999999999999999999" does not fit into the field (field reading.N is int64)`,
 		},
 		{
 			"value missing", "in.csv", head + "a,1,\n", "*",
-			operator + "DIR/in.csv:2: column \"n\": the value is empty: if that is right, tag the field `csv:\"n,optional\"` or make it a pointer",
+			operator + "DIR/in.csv:2:5: column \"n\": the value is empty: if that is right, tag the field `csv:\"n,optional\"` or make it a pointer",
 		},
 		{
 			"too few values", "in.csv", head + "a,1\n", "*",
@@ -100,7 +100,7 @@ func TestBadInputFailsWithPlaceAndReason(t *testing.T) {
 		},
 		{
 			"milliseconds where seconds belong", "in.csv", head + "a,1700000000000,1\n", "*",
-			operator + `DIR/in.csv:2: column "at": time out of range: 1700000000000 lies outside the years 0 to 9999: is the unit right?`,
+			operator + `DIR/in.csv:2:3: column "at": time out of range: 1700000000000 lies outside the years 0 to 9999: is the unit right?`,
 		},
 		{
 			"UTF-16", "in.csv", "\xff\xfek\x00e\x00", "*",

@@ -115,6 +115,14 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 			`JOB:LINE: operator "flatmap-1": the function is nil`,
 		},
 		{
+			"nil filtermap", func(j *millrace.Job) { rides(j).FilterMap[ride](nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "filtermap-1": the function is nil`,
+		},
+		{
+			"nil filtermapref", func(j *millrace.Job) { rides(j).FilterMapRef[ride](nil).To("out", memory.NewSink[ride]()) },
+			`JOB:LINE: operator "filtermap-1": the function is nil`,
+		},
+		{
 			"nil update", func(j *millrace.Job) { rides(j).UpdateRef(nil).To("out", memory.NewSink[ride]()) },
 			`JOB:LINE: operator "update-1": the function is nil`,
 		},

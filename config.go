@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/engine"
 	"github.com/millrace-stream/millrace/internal/exchange"
 )
@@ -20,6 +21,8 @@ type Config struct {
 	// KeyGroups is the number of parts into which keys are hashed, the most that Parallelism can be; 0 means 128. It is fixed at the
 	// first start of a job.
 	KeyGroups int
+	// Delivery is what the job promises about its records; 0 is ExactlyOnce. It may change from run to run.
+	Delivery Delivery
 	// Checkpoint says where and how often checkpoints are taken.
 	Checkpoint CheckpointConfig
 	// Restart says what happens after failures that may go away by themselves.
@@ -41,9 +44,29 @@ type Config struct {
 	ObserveEvery time.Duration
 }
 
+// Delivery is what a job promises about its records when it dies and goes on. It holds from source to sink as far as both can keep it: what
+// they cannot, the job says when it starts (Status.Warnings).
+type Delivery = connect.Guarantee
+
+// What a job can promise.
+const (
+	// ExactlyOnce: what is committed is as if nothing had happened. Results are seen when their epoch is decided. Sinks that write through may
+	// show those of the last epoch again.
+	ExactlyOnce = connect.ExactlyOnce
+	// AtLeastOnce: each record has its effect, on state and on every sink, and those since the last checkpoint may have it twice: results of the last
+	// epoch may come again, and sums and counts be too high. Results are seen without waiting for a decision, and tasks do not
+	// wait for the barriers of their inputs.
+	AtLeastOnce = connect.AtLeastOnce
+	// AtMostOnce: no record has its effect twice. What has been read is in a checkpoint before anything that comes of it is given to a sink that writes
+	// through, so what that sink had not been given of the last epoch is lost. State is exact, and exactly-once sinks lose nothing. Output of an
+	// epoch is held in memory until the epoch is decided.
+	AtMostOnce = connect.AtMostOnce
+)
+
 // CheckpointConfig says where and how often checkpoints are taken.
 type CheckpointConfig struct {
-	// Dir is a local directory. The job keeps its checkpoints in a folder of its name in it. Empty keeps none.
+	// Dir is a local directory. The job keeps its checkpoints in a folder of its name in it. Empty keeps them in memory, for restarts
+	// within the process.
 	Dir string
 	// Interval is the time from one epoch to the next, and so about the time from a result to its visibility in an
 	// exactly-once sink; 0 means 1 s.
@@ -114,6 +137,9 @@ type Status struct {
 	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing in its table.
 	Misses int64
+	// OutOfRange counts the times that a source has gone on at another place, because the one at which it was to go on did not exist any
+	// more: see connect.OutOfRange.
+	OutOfRange int64
 	// BytesRead and BytesTotal are those of the splits, as far as their sizes are known.
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest of the sources; zero before the first. EventTime is the newest seen.
@@ -139,6 +165,8 @@ type Status struct {
 	State StateStatus
 	// Operators is the ledger.
 	Operators []OperatorStatus
+	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
+	Warnings []string
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
 	Ended, Finished bool
 }
@@ -160,6 +188,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.KeyGroups == 0 {
 		c.KeyGroups = 128
+	}
+	if c.Delivery == 0 {
+		c.Delivery = ExactlyOnce
 	}
 	set(&c.Checkpoint.Interval, time.Second)
 	set(&c.Checkpoint.Timeout, 10*time.Minute)
@@ -204,6 +235,9 @@ func (c Config) Validate() error {
 	}
 	if c.Parallelism < 1 || c.Parallelism > c.KeyGroups {
 		wrong("Parallelism is %d: it must be from 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	}
+	if c.Delivery > AtMostOnce {
+		wrong("Delivery is %v: it must be ExactlyOnce, AtLeastOnce or AtMostOnce", c.Delivery)
 	}
 	k := c.Checkpoint
 	for _, d := range []struct {
@@ -266,7 +300,7 @@ func (s StateConfig) wrong(checkpoints string) (errs []error) {
 func (c Config) engine(j *Job) engine.Config {
 	k := c.Checkpoint
 	e := engine.Config{
-		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups,
+		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups, Delivery: c.Delivery,
 		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, Records: k.EveryRecords, Timeout: k.Timeout,
 		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
 		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},

@@ -142,6 +142,38 @@ func ExampleStream_FilterRef() {
 	// 11
 }
 
+func ExampleStream_FilterMap() {
+	job := millrace.NewJob("cellar")
+	out := memory.NewSink[string]()
+	job.From("readings", memory.Of(readings...)).
+		FilterMap(func(r Reading) (string, bool) { return fmt.Sprintf("%v degrees", r.Celsius), r.Sensor == "cellar" }).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// 12 degrees
+	// 11 degrees
+}
+
+// The form for large records: what is left out is not copied.
+func ExampleStream_FilterMapRef() {
+	job := millrace.NewJob("cellar")
+	out := memory.NewSink[float64]()
+	job.From("readings", memory.Of(readings...)).
+		FilterMapRef(func(r *Reading, celsius *float64) bool {
+			*celsius = r.Celsius
+			return r.Sensor == "cellar"
+		}).
+		To("out", out)
+	fmt.Println(run(job))
+	show(out)
+	// Output:
+	// <nil>
+	// 12
+	// 11
+}
+
 func ExampleStream_FlatMap() {
 	job := millrace.NewJob("words")
 	out := memory.NewSink[string]()

@@ -53,7 +53,11 @@ type mainFlags struct {
 	logFormat string
 	logLevel  string
 	progress  bool
+	delivery  string
 }
+
+// deliveries are the values of --delivery.
+var deliveries = map[string]Delivery{"exactly-once": ExactlyOnce, "at-least-once": AtLeastOnce, "at-most-once": AtMostOnce}
 
 func command(job *Job, cfg Config) *cobra.Command {
 	var flags mainFlags
@@ -69,6 +73,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.StringVar(&flags.delivery, "delivery", "", "exactly-once, at-least-once or at-most-once (empty: as the program says)")
 		f.StringVar((*string)(&cfg.State.Backend), "state", string(cfg.State.Backend), "where keyed state is kept: memory, or disk beside it (empty: memory)")
 		f.StringVar(&cfg.State.Dir, "state-dir", cfg.State.Dir, "directory for keyed state on disk (empty: beside the checkpoints)")
 		f.Var((*byteSize)(&cfg.State.MemoryBudget), "memory", "memory for keyed state with --state disk, such as 512MB or 2GiB")
@@ -113,6 +118,13 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		logTo = reporter.LogWriter(out) // log lines stand above the progress line
 	}
 	cfg.Log = log
+	if flags.delivery != "" {
+		d, ok := deliveries[flags.delivery]
+		if !ok {
+			return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", flags.delivery)
+		}
+		cfg.Delivery = d
+	}
 	var last Status
 	observe := cfg.Observe
 	cfg.Observe = func(s Status) {

@@ -38,6 +38,7 @@ func TestOriginsComeThroughStatelessOperators(t *testing.T) {
 		job := millrace.NewJob("origins")
 		many := job.From("in", memory.Splits(splits...), millrace.EventTime(ride.time).OutOfOrderness(time.Hour)).
 			Filter(func(r ride) bool { return r.N%2 == 0 }).
+			FilterMap(func(r ride) (ride, bool) { return r, r.N%4 != 0 }). // those that would become none
 			FlatMap(func(_ *millrace.Context, r ride, emit func(ride)) error {
 				for range r.N % 4 {
 					emit(r)

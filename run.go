@@ -45,7 +45,7 @@ func Run(ctx context.Context, job *Job, cfg Config) error {
 func status(e engine.Status) Status {
 	s := Status{
 		In: e.In, Out: e.Out, Late: e.Late, LateWindows: e.LateWindows, Ahead: e.Ahead, Filtered: e.Filtered,
-		Duplicates: e.Duplicates, Conflicts: e.Conflicts, Misses: e.Misses, Dropped: e.Dropped,
+		Duplicates: e.Duplicates, Conflicts: e.Conflicts, Misses: e.Misses, Dropped: e.Dropped, OutOfRange: e.OutOfRange, Warnings: e.Warnings,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
 		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
 		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, State: e.State, InputEnded: e.Watermark == element.EndTime,

@@ -103,6 +103,46 @@ func (s Stream[T]) FilterRef(keep func(*T) bool) Stream[T] {
 	return Stream[T]{job: s.job, node: at, timed: s.timed}
 }
 
+// FilterMap is Filter and Map in one: it turns the records for which f returns true into others, which keep their event time. The rest is
+// left out and counted.
+func (s Stream[T]) FilterMap[U any](f func(T) (U, bool)) Stream[U] {
+	fn := func(in []T, out []U, from []int32) (kept int) {
+		for i := range in {
+			if u, ok := f(in[i]); ok {
+				out[kept], from[kept] = u, int32(i)
+				kept++
+			}
+		}
+		return kept
+	}
+	at := s.then("filtermap", f != nil, filterMap(fn))
+	return Stream[U]{job: s.job, node: at, timed: s.timed}
+}
+
+// FilterMapRef is FilterMap with records by pointer: f fills out from in and returns whether it is kept. Out is a zero value.
+func (s Stream[T]) FilterMapRef[U any](f func(in *T, out *U) bool) Stream[U] {
+	fn := func(in []T, out []U, from []int32) (kept int) {
+		var zero U
+		clear(out)
+		for i := range in {
+			if f(&in[i], &out[kept]) {
+				from[kept] = int32(i)
+				kept++
+			} else {
+				out[kept] = zero // what f has left there
+			}
+		}
+		return kept
+	}
+	at := s.then("filtermap", f != nil, filterMap(fn))
+	return Stream[U]{job: s.job, node: at, timed: s.timed}
+}
+
+func filterMap[T, U any](fn func(in []T, out []U, from []int32) int) *operator.Spec {
+	pool := newPool[U](operator.BatchSize)
+	return &operator.Spec{New: func() operator.Op { return operator.NewFilterMap(pool, fn) }}
+}
+
 // Context tells a FlatMap function about the record in its hands.
 type Context struct{ time int64 }
 

@@ -48,6 +48,8 @@ type engine struct {
 	size, slide time.Duration
 	// plain turns off the aggregation before the exchange.
 	plain bool
+	// work makes the aggregation slow: rounds of a hash for each record.
+	work int
 	// splits are the events in several splits; nil means one.
 	splits [][]event
 	// observe is called often, if set.
@@ -67,6 +69,20 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 	sink := &countingSink[pane]{add: func(t *tally, p *pane) {
 		t.add(p.Key, p.Start.UnixNano(), p.Value.Count, p.Value.Sum)
 	}}
+	sums := totals()
+	if c.work > 0 {
+		sums.Add = func(t *total, e *event) {
+			x := e.Key
+			for range c.work {
+				x = x*0x9e3779b97f4a7c15 + 1
+			}
+			if x == 0 { // which it is not, but the compiler does not know
+				return
+			}
+			t.Count++
+			t.Sum += e.Val
+		}
+	}
 	job := millrace.NewJob("bench")
 	if c.splits == nil {
 		c.splits = [][]event{events}
@@ -76,7 +92,7 @@ func (c engine) run(tb testing.TB, events []event) engineRun {
 		KeyByRef(func(e *event) uint64 { return e.Key }).
 		Window(windows).
 		PreAggregate(!c.plain).
-		Aggregate("totals", totals()).
+		Aggregate("totals", sums).
 		To("out", sink)
 	r := c.runJob(tb, job)
 	r.results = sink.mu.committed
@@ -158,9 +174,10 @@ type pane = millrace.Pane[uint64, total]
 // countingSink adds up results and forgets them. What it has added becomes visible when its epoch is committed, like the
 // output of any exactly-once sink.
 type countingSink[T any] struct {
-	// add adds a result to a tally.
-	add func(*tally, *T)
-	mu  struct {
+	// add adds a result to a tally; addAll, if set, adds those of a batch in its place.
+	add    func(*tally, *T)
+	addAll func(*tally, []T)
+	mu     struct {
 		sync.Mutex
 		committed tally
 		epoch     uint64
@@ -170,7 +187,7 @@ type countingSink[T any] struct {
 func (s *countingSink[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 func (s *countingSink[T]) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[T], error) {
-	return &countingWriter[T]{add: s.add}, nil
+	return &countingWriter[T]{add: s.add, addAll: s.addAll}, nil
 }
 
 func (s *countingSink[T]) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
@@ -178,11 +195,16 @@ func (s *countingSink[T]) OpenCommitter(context.Context, connect.SinkInfo) (conn
 }
 
 type countingWriter[T any] struct {
-	add func(*tally, *T)
-	t   tally
+	add    func(*tally, *T)
+	addAll func(*tally, []T)
+	t      tally
 }
 
 func (w *countingWriter[T]) Write(_ context.Context, records []T) error {
+	if w.addAll != nil {
+		w.addAll(&w.t, records)
+		return nil
+	}
 	for i := range records {
 		w.add(&w.t, &records[i])
 	}

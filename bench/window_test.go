@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,12 @@ func tumbling(b *testing.B, title string, keys uint64, records int, goal targets
 			c.cpu, c.wall = nil, nil
 		}
 		compare(b, "tumbling 10 s, "+title, records, cs)
+		if keys > 100_000 {
+			speedUp := median(cs[0].wall) / median(cs[4].wall)
+			say(fmt.Sprintf("B7: wall time of the loop on one core : engine on two = %.2f, must 1.10, moonshot 1.50: %s", speedUp,
+				verdict(1/speedUp, slices.Max(cs[0].wall)/slices.Min(cs[0].wall), &contender{must: 1 / 1.1, moonshot: 1 / 1.5})))
+			b.ReportMetric(speedUp, "B7-ratio")
+		}
 	}
 	say(strings.Join(runs, "\n"))
 }

@@ -75,6 +75,10 @@ func KeyFor[K comparable]() (*Key[K], error) {
 	}
 	switch {
 	case t == timeType:
+	case t.Size() == 0:
+		var only K
+		hash := key.Hash(&only) // there is one key, that of windows over all records
+		key.Hash = func(*K) uint64 { return hash }
 	case t.Kind() == reflect.String:
 		stringKey(key)
 	case t.Kind() == reflect.Bool || scalarWidth(t.Kind()) > 0:

@@ -22,6 +22,10 @@ type Split struct {
 	ID string
 	// Bytes is the size, for progress displays; 0 when it is not known.
 	Bytes int64
+	// Unseekable says that what has been read of the split cannot be read again: a pipe, a socket. Open is never given a position of
+	// it. After a crash it goes on with what comes then, and the records since the last checkpoint are lost: whatever the job
+	// promises, it is at most once for them, and the job says so when it starts.
+	Unseekable bool
 }
 
 // Source is where records of type T come from. Its methods may be called from several goroutines.
@@ -68,15 +72,51 @@ type Watermarks interface {
 	Watermark() (t int64, idle bool)
 }
 
-// Guarantee is what a sink can promise about the records that it is given.
+// OutOfRange says what a source does when the place at which it is to go on does not exist any more: the file is shorter than what was read
+// of it or another one has its name, the log has been cut off before it.
+type OutOfRange uint8
+
+// What can be done about it.
+const (
+	// OutOfRangeFails stops the job with an error that says what was expected and what is there.
+	OutOfRangeFails OutOfRange = iota
+	// OutOfRangeFromStart reads what is there from its beginning. Some of it may have been read before.
+	OutOfRangeFromStart
+	// OutOfRangeFromEnd leaves out what is there and reads what is added to it.
+	OutOfRangeFromEnd
+)
+
+// String returns the choice in words.
+func (o OutOfRange) String() string {
+	switch o {
+	case OutOfRangeFails:
+		return "fail"
+	case OutOfRangeFromStart:
+		return "from the start"
+	case OutOfRangeFromEnd:
+		return "from the end"
+	}
+	return fmt.Sprintf("OutOfRange(%d)", uint8(o))
+}
+
+// Mover is implemented by readers that may go on at another place than the one they were given, or than where they were: see OutOfRange.
+type Mover interface {
+	// Moved returns how often that has happened since Open, and why and to where the last time, for the log. It is asked after Open
+	// and after every Read.
+	Moved() (n int64, why string)
+}
+
+// Guarantee is what a job promises about its records, and what a sink can promise about those that it is given.
 type Guarantee uint8
 
-// The guarantees of a sink.
+// The guarantees.
 const (
-	// AtLeastOnce sinks write through: after a crash the records of the last epoch may come again.
+	// AtLeastOnce: nothing is lost. Sinks write through: after a crash the records of the last epoch may come again.
 	AtLeastOnce Guarantee = iota + 1
-	// ExactlyOnce sinks show the records of an epoch when the epoch is decided, once.
+	// ExactlyOnce: nothing is lost, nothing comes twice. Sinks show the records of an epoch when the epoch is decided, once.
 	ExactlyOnce
+	// AtMostOnce: nothing comes twice. After a crash the records of the last epoch may be missing.
+	AtMostOnce
 )
 
 // String returns the guarantee in words.
@@ -86,6 +126,8 @@ func (g Guarantee) String() string {
 		return "at least once"
 	case ExactlyOnce:
 		return "exactly once"
+	case AtMostOnce:
+		return "at most once"
 	}
 	return fmt.Sprintf("Guarantee(%d)", uint8(g))
 }
@@ -101,6 +143,9 @@ type SinkInfo struct {
 	Term uint64
 	// Epoch is the last decided epoch; 0 before the first.
 	Epoch uint64
+	// Delivery is what the job promises; 0 is ExactlyOnce. In a job that is AtLeastOnce, a sink that could do more need not wait for decisions: its
+	// writers may show what they are given at once, and must have shown it when Finish returns.
+	Delivery Guarantee
 }
 
 // Sink is where records of type T go.
@@ -113,7 +158,10 @@ type Sink[T any] interface {
 	OpenCommitter(ctx context.Context, info SinkInfo) (Committer, error)
 }
 
-// Writer takes the records of one parallel instance. It is used by one goroutine, except for what Prepare returns.
+// Writer takes the records of one parallel instance. It is used by one goroutine at a time, except for what Prepare returns.
+//
+// In a job that is AtMostOnce, the writer of a sink that is AtLeastOnce is given the records of an epoch when the epoch is decided, and never
+// again; then comes Flush, and no Prepare.
 type Writer[T any] interface {
 	// Write takes records; it must not keep the slice.
 	Write(ctx context.Context, records []T) error

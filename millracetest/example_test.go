@@ -228,3 +228,26 @@ func ExampleScripted_EndSplit() {
 	fmt.Println(late.Records())
 	// Output: [west at 12:10]
 }
+
+// Two splits that are read beside each other: with AlignWithin, the one that is far ahead waits for the other.
+func ExampleSplits() {
+	type rec struct{ Name, At string }
+	at := func(r rec) time.Time { t, _ := time.Parse("15:04", r.At); return t.AddDate(2020, 0, 0) }
+	in := millracetest.Splits(
+		millracetest.Script[rec]().Records(rec{"west", "12:00"}).Wait(20*time.Millisecond).Records(rec{"west", "13:00"}),
+		millracetest.Script[rec]().Records(rec{"east", "12:01"}, rec{"east", "13:30"}, rec{"east", "13:31"}),
+	)
+	out := millracetest.Collect[rec]()
+	job := millrace.NewJob("aligned")
+	job.From("in", in, millrace.EventTime(at).AlignWithin(time.Hour)).To("out", out)
+	millracetest.Run(failing{}, job, millracetest.Every(1))
+	for _, r := range out.Records() {
+		fmt.Println(r.Name, r.At)
+	}
+	// Output:
+	// west 12:00
+	// east 12:01
+	// east 13:30
+	// west 13:00
+	// east 13:31
+}

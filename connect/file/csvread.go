@@ -19,6 +19,8 @@ type csvDecoder[T any] struct {
 	// order has, for each value of a line, the column it goes to, or nil.
 	order []*column
 	where string // Where the header was seen.
+	tmp   []byte
+	texts arena
 }
 
 func newCSVDecoder[T any](comma byte) (*csvDecoder[T], error) {
@@ -115,7 +117,11 @@ func (d *csvDecoder[T]) record(text string, out *T) error {
 			continue
 		}
 		if err := c.set(value); err != nil {
-			return &fieldError{column: c.name, err: err}
+			behind := len(value)
+			if more {
+				behind += 1 + len(rest)
+			}
+			return &fieldError{column: c.name, char: len(text) - behind + 1, err: err}
 		}
 	}
 	if more {
@@ -140,9 +146,7 @@ func (d *csvDecoder[T]) quotedRecord(text string) error {
 		value, rest, more, err = d.next(rest)
 		if err != nil {
 			if fe, ok := errors.AsType[*fieldError](err); ok {
-				before := text[:at+fe.char-1]
-				fe.line = strings.Count(before, "\n")
-				fe.char = len(before) - strings.LastIndexByte(before, '\n')
+				fe.line, fe.char = place(text, at+fe.char-1)
 			}
 			return err
 		}
@@ -150,13 +154,20 @@ func (d *csvDecoder[T]) quotedRecord(text string) error {
 			continue
 		}
 		if err := d.order[n].set(value); err != nil {
-			return &fieldError{column: d.order[n].name, line: strings.Count(text[:at], "\n"), err: err}
+			line, char := place(text, at)
+			return &fieldError{column: d.order[n].name, line: line, char: char, err: err}
 		}
 	}
 	if n != len(d.order) {
 		return d.wrongCount(n)
 	}
 	return nil
+}
+
+// place returns how many lines of a record end before a byte of it, and which byte of its line that is, from 1.
+func place(text string, at int) (line, char int) {
+	before := text[:at]
+	return strings.Count(before, "\n"), at - strings.LastIndexByte(before, '\n')
 }
 
 // next takes the first value off rest. more says that a separator follows it. The place in an error counts from rest.
@@ -187,7 +198,7 @@ func (d *csvDecoder[T]) next(rest string) (value, after string, more bool, err e
 	}
 	value = rest[1 : i-1]
 	if doubled {
-		value = strings.ReplaceAll(value, `""`, `"`)
+		value = d.single(value)
 	}
 	if i == len(rest) {
 		return value, "", false, nil
@@ -198,13 +209,27 @@ func (d *csvDecoder[T]) next(rest string) (value, after string, more bool, err e
 	return value, rest[i+1:], true, nil
 }
 
+// single returns a value with single quotes for the double ones that it is written with.
+func (d *csvDecoder[T]) single(value string) string {
+	d.tmp = d.tmp[:0]
+	for {
+		at := strings.Index(value, `""`)
+		if at < 0 {
+			d.tmp = append(d.tmp, value...)
+			return d.texts.keep(d.tmp)
+		}
+		d.tmp = append(d.tmp, value[:at+1]...)
+		value = value[at+2:]
+	}
+}
+
 // set parses value into the field.
 func (c *column) set(value string) error {
 	if c.class == classString {
 		*c.ptr.(*string) = value
 		return nil
 	}
-	if value == "" && (c.optional || c.class == classPointer) {
+	if value == "" && (c.optional || c.class == classPointer || c.class == classBytes) {
 		return nil
 	}
 	switch c.class {
@@ -249,6 +274,17 @@ func (c *column) setOther(value string) error {
 			return err
 		}
 		*c.ptr.(*time.Time) = t
+	case classDuration:
+		if value == "" {
+			return c.refuse(value, nil)
+		}
+		d, err := parseDuration(value, c.unit)
+		if err != nil {
+			return err
+		}
+		*c.ptr.(*time.Duration) = d
+	case classBytes:
+		*c.ptr.(*[]byte) = []byte(value)
 	case classText:
 		if err := c.ptr.(encoding.TextUnmarshaler).UnmarshalText([]byte(value)); err != nil {
 			return fmt.Errorf("%.60q: %w", value, err)

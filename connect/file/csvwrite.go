@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"encoding"
 	"fmt"
 	"math"
@@ -17,10 +18,14 @@ type csvEncoder[T any] struct {
 	noHeader bool
 	scratch  *T
 	columns  []*column
+	special  [256]bool // Bytes that a value without quotes may not have.
 }
 
 func newCSVEncoder[T any](comma byte, noHeader bool, names []string) (*csvEncoder[T], error) {
 	e := &csvEncoder[T]{comma: comma, noHeader: noHeader, scratch: new(T)}
+	for _, c := range [...]byte{comma, '"', '\n', '\r'} {
+		e.special[c] = true
+	}
 	columns, err := columnsOf(reflect.ValueOf(e.scratch).Elem(), "", reflect.TypeFor[T]().Name())
 	if err != nil {
 		return nil, err
@@ -89,18 +94,20 @@ func (e *csvEncoder[T]) value(dst []byte, c *column) ([]byte, error) {
 		if t.IsZero() && c.optional {
 			return dst, nil
 		}
-		if c.form.unit != 0 {
-			return c.form.append(dst, t)
-		}
 		begin := len(dst)
 		dst, err := c.form.append(dst, t)
-		if err == nil && !e.isPlain(string(dst[begin:])) {
-			dst = e.quote(dst[:begin], string(dst[begin:]))
+		if c.form.unit != 0 {
+			return dst, err
 		}
-		return dst, err
+		return e.quoteFrom(dst, begin), err
+	case classDuration:
+		return appendDuration(dst, *c.ptr.(*time.Duration), c.unit)
+	case classBytes:
+		return e.quoteFrom(append(dst, *c.ptr.(*[]byte)...), len(dst)), nil
 	case classText:
-		text, err := c.ptr.(encoding.TextMarshaler).MarshalText()
-		return e.quote(dst, string(text)), err
+		begin := len(dst)
+		dst, err := appendText(dst, c.ptr)
+		return e.quoteFrom(dst, begin), err
 	case classPointer:
 		if c.value.IsNil() {
 			return dst, nil
@@ -129,10 +136,32 @@ func (e *csvEncoder[T]) quote(dst []byte, s string) []byte {
 	}
 }
 
+// quoteFrom puts quotes around the value that dst ends with, where it needs them.
+func (e *csvEncoder[T]) quoteFrom(dst []byte, begin int) []byte {
+	value := dst[begin:]
+	special := bytes.HasPrefix(value, []byte(byteOrderMark))
+	for i := 0; i < len(value) && !special; i++ {
+		special = e.special[value[i]]
+	}
+	if !special {
+		return dst
+	}
+	return e.quote(dst[:begin], string(value))
+}
+
+// appendText writes a value in the text of its own. ptr points to it.
+func appendText(dst []byte, ptr any) ([]byte, error) {
+	if t, ok := ptr.(encoding.TextAppender); ok {
+		return t.AppendText(dst)
+	}
+	text, err := ptr.(encoding.TextMarshaler).MarshalText()
+	return append(dst, text...), err
+}
+
 // isPlain reports whether a value can stand without quotes.
 func (e *csvEncoder[T]) isPlain(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c == e.comma || c == '"' || c == '\n' || c == '\r' {
+		if e.special[s[i]] {
 			return false
 		}
 	}

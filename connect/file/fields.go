@@ -18,7 +18,9 @@ const (
 	classUint
 	classFloat
 	classString
+	classBytes
 	classTime
+	classDuration
 	classText    // By its own TextUnmarshaler and TextMarshaler.
 	classPointer // To one of the above; JSON: to anything.
 	classStruct
@@ -41,6 +43,8 @@ var (
 	timeType          = reflect.TypeFor[time.Time]()
 	textUnmarshalType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	textMarshalType   = reflect.TypeFor[encoding.TextMarshaler]()
+	durationType      = reflect.TypeFor[time.Duration]()
+	byteType          = reflect.TypeFor[byte]()
 )
 
 // basic are the types whose pointers a slot holds, by kind.
@@ -121,6 +125,12 @@ func (s *slot) setFloat(f float64) {
 	}
 }
 
+// isBytes reports whether values of a type can be taken for a []byte.
+func isBytes(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Elem() == byteType }
+
+// bytesOf returns the address of a value of such a type.
+func bytesOf(v reflect.Value) any { return v.Addr().Convert(reflect.TypeFor[*[]byte]()).Interface() }
+
 // column is a CSV column and the field that it goes to.
 type column struct {
 	slot
@@ -128,7 +138,8 @@ type column struct {
 	field    string // The Go field, as in Ride.Base, for messages.
 	optional bool
 	form     timeForm
-	elem     *column // What a pointer points to; it has a value of its own, which is copied.
+	unit     time.Duration // Of a duration; 0 is the form 1h2m3.5s.
+	elem     *column       // What a pointer points to; it has a value of its own, which is copied.
 }
 
 // columnsOf returns the columns of an addressable struct, nested ones included.
@@ -199,6 +210,13 @@ func (c *column) bind(v reflect.Value, option string) error {
 		c.ptr = v.Addr().Interface()
 		c.form = newTimeForm(layout)
 		return nil
+	case t == durationType && layout != "":
+		unit, ok := durationUnits[layout]
+		if !ok {
+			return fmt.Errorf("file: field %s: unknown csv tag option %q: a time.Duration is a number of ns, us, ms or s, or text as in 1h2m3.5s", c.field, layout)
+		}
+		c.class, c.unit, c.ptr = classDuration, unit, v.Addr().Interface()
+		return nil
 	case t.Kind() == reflect.Pointer:
 		c.class = classPointer
 		c.elem = &column{name: c.name, field: c.field}
@@ -206,12 +224,15 @@ func (c *column) bind(v reflect.Value, option string) error {
 	case reflect.PointerTo(t).Implements(textUnmarshalType) && reflect.PointerTo(t).Implements(textMarshalType):
 		c.class = classText
 		c.ptr = v.Addr().Interface()
+	case isBytes(t):
+		c.class = classBytes
+		c.ptr = bytesOf(v)
 	case c.class == classNone:
-		return fmt.Errorf("file: field %s: a CSV column cannot hold a %v: use a string, number, bool, time.Time, a pointer to "+
+		return fmt.Errorf("file: field %s: a CSV column cannot hold a %v: use a string, []byte, number, bool, time.Time, a pointer to "+
 			"one of them or a type with MarshalText and UnmarshalText, or tag it `csv:\"-\"`", c.field, t)
 	}
 	if layout != "" {
-		return fmt.Errorf("file: field %s: unknown csv tag option %q: only a time.Time has a layout", c.field, layout)
+		return fmt.Errorf("file: field %s: unknown csv tag option %q: only a time.Time and a time.Duration have a layout", c.field, layout)
 	}
 	return nil
 }

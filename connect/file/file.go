@@ -15,6 +15,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/millrace-stream/millrace/connect"
 )
 
 // defaultMaxLine is the longest record that is read when MaxLine is not set.
@@ -78,27 +80,32 @@ type Files[T any] struct {
 	noHeader  bool
 	columns   []string
 	maxLine   int
+	lost      connect.OutOfRange
 	mistakes  []error
 }
 
 // CSV names files of comma-separated values with a header line (see NoHeader), one struct T per record.
 //
 // A column goes to the field with the tag `csv:"column"`, or to the field with the column's name in any case. The tag
-// `csv:"-"` leaves a field alone. Fields may be strings, integers, floats (NaN and Inf included, as strconv.ParseFloat
-// takes them), bools, time.Time, types that implement encoding.TextUnmarshaler, pointers to these (nil when empty), and
-// nested structs, whose columns are named outer.inner. An empty value is an error, except for strings, pointers and fields
-// with the option `csv:"column,optional"`, which then are zero. A time is written in RFC 3339, or in the layout after
-// the name, as in `csv:"day,2006-01-02"`, read as UTC when it names no zone; the layouts unix, unixms, unixus and unixnano
-// stand for numbers since the epoch. A column that the header lacks is an error; columns without a field are ignored, and so
+// `csv:"-"` leaves a field alone. Fields may be strings, []byte, integers, floats (NaN and Inf included, as strconv.ParseFloat
+// takes them), bools, time.Time, time.Duration, types that implement encoding.TextUnmarshaler and encoding.TextMarshaler, pointers to
+// these (nil when empty), and nested structs, whose columns are named outer.inner. An empty value is an error, except for strings,
+// []byte, pointers and fields with the option `csv:"column,optional"`, which then are zero. A time is written in RFC 3339, or in the
+// layout after the name, as in `csv:"day,2006-01-02"`, read as UTC when it names no zone; the layouts unix, unixms, unixus and
+// unixnano stand for numbers since the epoch. A duration is a whole number of nanoseconds, or of the unit after the name (us, ms, s),
+// or, with text there, what time.ParseDuration takes, such as 1h2m3.5s. A column that the header lacks is an error; columns without a field are ignored, and so
 // are empty lines. A quoted value is kept as it is, line ends included. A file of 0 bytes has no records.
 func CSV[T any](path string) Files[T] {
 	return Files[T]{path: path, format: formatCSV, comma: ',', maxLine: defaultMaxLine}
 }
 
-// JSONL names files with one JSON value per line. T is decoded as encoding/json does it, with its tags, except that a
-// value of the wrong type ends the record at once, and that a second array for the same field replaces the first whole.
-// Interfaces, types with JSON or text methods of their own, and structs with embedded fields or other tag options than
-// omitempty are given to encoding/json, which is slower. Blank lines are ignored. Nesting is limited to 10,000 levels. NaN and Inf, which
+// JSONL names files with one JSON value per line (RFC 8259). T is decoded as encoding/json does it, with its tags: of two values of
+// a key the last one counts, keys without a field are checked and ignored, names match in any case, bytes that are not UTF-8
+// and halves of surrogate pairs become U+FFFD, integers must fit and must be written without point and exponent. It differs in
+// that a value of the wrong type ends the record at once, and that a second array for the same field replaces the first whole.
+// It is written as by encoding/json without escapes for HTML. Interfaces, arrays, types with JSON methods of their own, types with
+// text methods that are no structs, maps with other keys than strings, and structs with embedded pointers, fields of the same name or
+// tag options other than omitempty and omitzero are given to encoding/json, which is slower. Blank lines are ignored. Nesting is limited to 10,000 levels. NaN and Inf, which
 // JSON does not know, cannot be written.
 func JSONL[T any](path string) Files[T] {
 	return Files[T]{path: path, format: formatJSONL, maxLine: defaultMaxLine}
@@ -173,6 +180,18 @@ func (f Files[T]) MaxLine(n int) Files[T] {
 		return f.mistake("MaxLine(%d): must be above 0", n)
 	}
 	f.maxLine = n
+	return f
+}
+
+// OutOfRange says what a source does when a file is not the one any more that was read before: it is shorter, or what stands before the
+// place at which to go on is other content. Without it the job stops, with what was expected and what is there. For logs that are rotated: with
+// connect.OutOfRangeFromStart the file is read from its beginning, with connect.OutOfRangeFromEnd from its last line end; each time is
+// counted (Status.OutOfRange) and in the log. A file that is gone is an error all the same. For sources.
+func (f Files[T]) OutOfRange(do connect.OutOfRange) Files[T] {
+	if do > connect.OutOfRangeFromEnd {
+		return f.mistake("OutOfRange(%v): must be OutOfRangeFails, OutOfRangeFromStart or OutOfRangeFromEnd", do)
+	}
+	f.lost = do
 	return f
 }
 

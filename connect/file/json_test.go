@@ -52,7 +52,44 @@ type everything struct {
 	Quoted  quoted        `json:"quoted"`
 	Skipped int           `json:"-"`
 	Wait    time.Duration `json:"wait"`
+	embedded
+	Exported
+	Hash   hash                 `json:"hash"`
+	Blobs  map[string][]byte    `json:"blobs"`
+	Blob   *[]byte              `json:"blob"`
+	Addrs  []*netip.Addr        `json:"addrs"`
+	Times  map[string]time.Time `json:"times"`
+	Prefix netip.Prefix         `json:"prefix,omitzero"`
+	Since  time.Time            `json:"since,omitzero"`
+	Pair   pairOf               `json:"pair,omitzero"`
+	Few    []string             `json:"few,omitempty"`
+	Number json.Number          `json:"number"`
+	Level  level                `json:"level"`
 }
+
+type embedded struct {
+	Zone string `json:"zone"`
+	Rank int    `json:"rank,omitempty"`
+}
+
+type Exported struct {
+	Deep struct{ X float32 }
+	embeddedTwice
+}
+
+type embeddedTwice struct {
+	Twice *int `json:"twice"`
+}
+
+type pairOf struct{ A, B int }
+
+type hash []byte
+
+// level has text methods, but is no struct.
+type level int
+
+func (l level) MarshalText() ([]byte, error)     { return []byte{'L', byte('0' + l%10)}, nil }
+func (l *level) UnmarshalText(text []byte) error { *l = level(len(text)); return nil }
 
 type quoted struct {
 	N int `json:"n,string"`
@@ -74,6 +111,9 @@ var jsonCases = []string{
 	`{"array":[1,2,3],"bynum":{"1":true},"quoted":{"n":"5"},"wait":1000,"Skipped":1,"-":2}`, `{"unknown":{"deep":[[[{"a":[]}]]]},"int":4}`, `{"unknown":{"deep":[}},"int":4}`,
 	`{"int":1,}`, `{,"int":1}`, `{"int" 1}`, `{"int":1 "small":2}`, `{"int":1}}`, `{"int":1} x`, `[]`, `"x"`, `5`, ``, `{`, `{"`, `{"int"`, `{"int":`, `[1,2`,
 	`{"grid":[1]}`, `{"grid":{}}`, `{"inner":[]}`, `{"many":{}}`, `{"dict":[]}`, `{"\u0069nt":7}`, `{"int":1,"int":2}`, "{\"int\":\t1\r\n}",
+	`{"zone":"z","rank":3,"Deep":{"x":1.5},"twice":7}`, `{"rank":"x"}`, `{"hash":"AAEC","blobs":{"a":"/+8=","b":null},"blob":"","Zone":"Y"}`, `{"hash":[1,2,3]}`, `{"hash":[256]}`, `{"hash":"A"}`, `{"hash":"AAE"}`, `{"hash":"AA==\n"}`,
+	`{"hash":"AA\r\n=="}`, `{"hash":null,"blob":null,"addrs":null}`, `{"addrs":["::1",null,""],"addr":null}`, `{"addr":5}`, `{"addr":{}}`, `{"addr":"1.2.3"}`, `{"addr":"1.2\u002e3.4"}`, `{"prefix":"10.0.0.0/8"}`,
+	`{"times":{"a":"2024-02-29T12:00:00Z","b":null}}`, `{"since":"0001-01-01T00:00:00Z","pair":{"A":1}}`, `{"number":-1.50e2}`, `{"number":"12"}`, `{"number":"x"}`, `{"level":"abc"}`, `{"level":3}`, `{"few":[]}`,
 	`{"inner":{"a":128}}`, `{"inner":{"in":[{"in":[{"in":[{"a":5}]}]}]}}`, `{"text":"ends in \\"}`, `{"text":"\ud800\ud800"}`, `{"text":"12345678\u000012345678é"}`,
 }
 
@@ -119,7 +159,7 @@ func repeatsArray(text string) bool {
 		case string:
 			if key {
 				k := strings.ToLower(v)
-				if (k == "many" || k == "grid" || k == "b" || k == "in") && seen[len(seen)-1][k] {
+				if (k == "many" || k == "grid" || k == "b" || k == "in" || k == "addrs" || k == "few") && seen[len(seen)-1][k] {
 					return true
 				}
 				seen[len(seen)-1][k] = true
@@ -168,7 +208,15 @@ func TestJSONErrorsNameTheField(t *testing.T) {
 		`{"float":1e400}`:             {column: "float", char: 10, err: errors.New("the number 1e400 does not fit into the field")},
 		`{"float":NaN}`:               {column: "float", char: 10, err: errors.New(`found 'N', want a number`)},
 		`{"int":1`:                    {column: "int", char: 9, err: errors.New("the JSON value ends too early: want a comma or '}'")},
-		`{"int":1} 2`:                 {char: 11, err: errors.New("found '2', want the end of the line after the JSON value")},
+		`{"inner":{"in":[{},{"m":{"a b":{"a":1}, "c":{"a":128}}}]}}`: {column: `inner.in[1].m["c"].a`, char: 50, err: errors.New("the number 128 does not fit into the field")},
+		`{"many":[1]}`:            {column: "many[0]", char: 10, err: errors.New("found '1', want an object")},
+		`{"grid":[[],[1,true]]}`:  {column: "grid[1][1]", char: 16, err: errors.New("found 't', want a number")},
+		`{"inner":{"a":1 "b":2}}`: {column: "inner.a", char: 17, err: errors.New(`found '"', want a comma or '}'`)},
+		`{"inner":{"a":1},, }`:    {char: 18, err: errors.New("found ',', want a string")},
+		`{"float":1. }`:           {column: "float", char: 12, err: errors.New("found ' ', want a digit after the point")},
+		`{"hash":"A\u003d"}`:      {column: "hash", char: 9, err: errors.New(`"A=" is not base64: illegal base64 data at input byte 1`)},
+		`{"addr":"x"}`:            {column: "addr", char: 9, err: errors.New(`"x": ParseAddr("x"): unable to parse IP`)},
+		`{"int":1} 2`:             {char: 11, err: errors.New("found '2', want the end of the line after the JSON value")},
 	} {
 		var out everything
 		var got *fieldError
@@ -178,6 +226,48 @@ func TestJSONErrorsNameTheField(t *testing.T) {
 		}
 		if got.column != want.column || got.char != want.char || got.err.Error() != want.err.Error() {
 			t.Errorf("%s: got %q at %d in %q, want %q at %d in %q", text, got.err, got.char, got.column, want.err, want.char, want.column)
+		}
+	}
+}
+
+// TestTextsStay keeps the strings of many records, which must not change when others are decoded: those that are parts of the record's
+// text, and those with escapes, short ones and some that are too long to share a block.
+func TestTextsStay(t *testing.T) {
+	type rec struct {
+		A, B string
+		C    []string
+	}
+	d, err := newJSONDecoder[rec]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCSVDecoder[struct{ A, B string }](',')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.setColumns([]string{"A", "B"}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	var got, want []rec
+	for i := range 3000 {
+		w := rec{strconv.Itoa(i), strings.Repeat("\n", i%7) + strconv.Itoa(i), []string{"\"" + strings.Repeat("é\\", i%1500), ""}}
+		line, err := json.Marshal(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g rec
+		if err := d.record(string(line), &g); err != nil {
+			t.Fatal(err)
+		}
+		var fields struct{ A, B string }
+		if err := c.record(`"`+strings.ReplaceAll(w.C[0], `"`, `""`)+`",`+w.A, &fields); err != nil {
+			t.Fatal(err)
+		}
+		got, want = append(got, g, rec{A: fields.A, B: fields.B}), append(want, w, rec{A: w.C[0], B: w.A})
+	}
+	for i := range got {
+		if !reflect.DeepEqual(got[i], want[i]) {
+			t.Fatalf("record %d: got %.300q, want %.300q", i, got[i], want[i])
 		}
 	}
 }
@@ -243,29 +333,34 @@ var whole = regexp.MustCompile(`^[+-]?[0-9]+$`)
 
 func TestNumbersAreThoseOfStrconv(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.OneOf(rapid.StringMatching(`-?[0-9]{0,18}\.?[0-9]{0,18}`), rapid.StringMatching(`[+-]?[0-9.eE+-]{0,24}`),
+		compareNumber(t, rapid.OneOf(rapid.StringMatching(`-?[0-9]{0,18}\.?[0-9]{0,18}`), rapid.StringMatching(`[+-]?[0-9.eE+-]{0,24}`),
 			rapid.Just("18446744073709551615"), rapid.Just("18446744073709551616"), rapid.Just("-9223372036854775808"),
-			rapid.Map(rapid.Float64(), func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) })).Draw(t, "text")
-		for _, bits := range []int{32, 64} {
-			got, err := parseFloat(s, bits)
-			want, wantErr := strconv.ParseFloat(s, bits)
-			if (err == nil) != (wantErr == nil) || err == nil && math.Float64bits(got) != math.Float64bits(want) {
-				t.Fatalf("float %q: %v, %v; strconv: %v, %v", s, got, err, want, wantErr)
-			}
-		}
-		for _, bits := range []int{8, 16, 32, 64} {
-			i, err := parseInt(s, bits)
-			wantI, wantErr := strconv.ParseInt(s, 10, bits)
-			if (err == nil) != (wantErr == nil) || err == nil && i != wantI || whole.MatchString(s) && errors.Is(wantErr, strconv.ErrRange) != errors.Is(err, errTooBig) {
-				t.Fatalf("int%d %q: %v, %v; strconv: %v, %v", bits, s, i, err, wantI, wantErr)
-			}
-			u, err := parseUint(s, bits)
-			wantU, wantErr := strconv.ParseUint(s, 10, bits)
-			if (err == nil) != (wantErr == nil) || err == nil && u != wantU {
-				t.Fatalf("uint%d %q: %v, %v; strconv: %v, %v", bits, s, u, err, wantU, wantErr)
-			}
-		}
+			rapid.Map(rapid.Float64(), func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) })).Draw(t, "text"))
 	})
+}
+
+// compareNumber reads a text as a number of each kind, here and with strconv.
+func compareNumber(t rapid.TB, s string) {
+	t.Helper()
+	for _, bits := range []int{32, 64} {
+		got, err := parseFloat(s, bits)
+		want, wantErr := strconv.ParseFloat(s, bits)
+		if (err == nil) != (wantErr == nil) || err == nil && math.Float64bits(got) != math.Float64bits(want) {
+			t.Fatalf("float %q: %v, %v; strconv: %v, %v", s, got, err, want, wantErr)
+		}
+	}
+	for _, bits := range []int{8, 16, 32, 64} {
+		i, err := parseInt(s, bits)
+		wantI, wantErr := strconv.ParseInt(s, 10, bits)
+		if (err == nil) != (wantErr == nil) || err == nil && i != wantI || whole.MatchString(s) && errors.Is(wantErr, strconv.ErrRange) != errors.Is(err, errTooBig) {
+			t.Fatalf("int%d %q: %v, %v; strconv: %v, %v", bits, s, i, err, wantI, wantErr)
+		}
+		u, err := parseUint(s, bits)
+		wantU, wantErr := strconv.ParseUint(s, 10, bits)
+		if (err == nil) != (wantErr == nil) || err == nil && u != wantU {
+			t.Fatalf("uint%d %q: %v, %v; strconv: %v, %v", bits, s, u, err, wantU, wantErr)
+		}
+	}
 }
 
 // FuzzCSV compares splitting and unquoting with encoding/csv, which changes CR LF inside quotes into LF.

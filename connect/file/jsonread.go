@@ -1,10 +1,13 @@
 package file
 
 import (
+	"encoding"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -36,7 +39,6 @@ func (d *jsonDecoder[T]) record(text string, out *T) error {
 	if err == nil {
 		p.space()
 		if p.i < len(text) {
-			p.field = ""
 			err = p.wrong("the end of the line after the JSON value")
 		}
 	}
@@ -51,7 +53,7 @@ func (d *jsonDecoder[T]) record(text string, out *T) error {
 // jsonParser is a scanner that knows what it fills.
 type jsonParser struct {
 	scanner
-	field string // Name of the field being filled, for messages.
+	field string // Where in the record a mistake is, as in trips[2].fare; it is put together on the way back.
 }
 
 // static decodes the value at the current place into a slot.
@@ -99,6 +101,10 @@ func (p *jsonParser) static(j *jsonSlot) error {
 		return p.object(j.shape, j, j.value)
 	case classTime:
 		return p.time(j.ptr.(*time.Time))
+	case classBytes:
+		return p.bytes(j.ptr.(*[]byte))
+	case classText:
+		return p.ownText(j.ptr.(encoding.TextUnmarshaler))
 	case classJSON:
 		return p.foreign(j.ptr)
 	}
@@ -135,6 +141,10 @@ func (p *jsonParser) dynamic(s *shape, v reflect.Value) error {
 		return p.object(s, nil, v)
 	case classTime:
 		return p.time(v.Addr().Interface().(*time.Time))
+	case classBytes:
+		return p.bytes(bytesOf(v).(*[]byte))
+	case classText:
+		return p.ownText(v.Addr().Interface().(encoding.TextUnmarshaler))
 	case classPointer:
 		if v.IsNil() {
 			v.Set(reflect.New(s.typ.Elem()))
@@ -182,7 +192,6 @@ func (p *jsonParser) object(s *shape, j *jsonSlot, v reflect.Value) error {
 		}
 		if at >= 0 {
 			next = at + 1
-			p.field = s.fields[at].name
 		}
 		switch {
 		case at < 0:
@@ -192,17 +201,23 @@ func (p *jsonParser) object(s *shape, j *jsonSlot, v reflect.Value) error {
 		default:
 			err = p.dynamic(s.fields[at].shape, v.FieldByIndex(s.fields[at].index))
 		}
+		if err == nil {
+			p.space()
+			switch p.peek() {
+			case '}':
+				p.i++
+				p.depth--
+				return nil
+			case ',':
+			default:
+				err = p.wrong("a comma or '}'")
+			}
+		}
 		if err != nil {
+			if at >= 0 {
+				p.within(s.fields[at].name)
+			}
 			return err
-		}
-		p.space()
-		if p.peek() == '}' {
-			p.i++
-			p.depth--
-			return nil
-		}
-		if p.peek() != ',' {
-			return p.wrong("a comma or '}'")
 		}
 		p.i++
 		p.space()
@@ -217,12 +232,19 @@ func (p *jsonParser) key(s *shape, next int) (int, error) {
 		p.space()
 		return next, nil
 	}
-	p.field = ""
 	key, err := p.str()
 	if err != nil {
 		return -1, err
 	}
 	return s.find(key), p.colon()
+}
+
+// within puts a name in front of the place of a mistake.
+func (p *jsonParser) within(name string) {
+	if p.field != "" && p.field[0] != '[' {
+		name += "."
+	}
+	p.field = name + p.field
 }
 
 func (p *jsonParser) slice(s *shape, v reflect.Value) error {
@@ -238,7 +260,11 @@ func (p *jsonParser) slice(s *shape, v reflect.Value) error {
 		v.Grow(1)
 		v.SetLen(n + 1)
 		v.Index(n).SetZero()
-		return p.dynamic(s.elem, v.Index(n))
+		err := p.dynamic(s.elem, v.Index(n))
+		if err != nil {
+			p.within("[" + strconv.Itoa(n) + "]")
+		}
+		return err
 	})
 }
 
@@ -260,6 +286,7 @@ func (p *jsonParser) dict(s *shape, v reflect.Value) error {
 		}
 		elem.SetZero()
 		if err := p.dynamic(s.elem, elem); err != nil {
+			p.within(fmt.Sprintf("[%.40q]", key))
 			return err
 		}
 		v.SetMapIndex(reflect.ValueOf(key).Convert(s.typ.Key()), elem)
@@ -354,6 +381,41 @@ func (p *jsonParser) time(t *time.Time) error {
 	if err := t.UnmarshalText(p.tmp); err != nil {
 		p.i = start
 		return fmt.Errorf("%.60q is not a time in RFC 3339, such as 2006-01-02T15:04:05Z", text)
+	}
+	return nil
+}
+
+// bytes takes base64 in a string, or an array of numbers.
+func (p *jsonParser) bytes(b *[]byte) error {
+	if p.peek() != '"' {
+		return p.foreign(b)
+	}
+	start := p.i
+	text, err := p.str()
+	if err != nil {
+		return err
+	}
+	p.tmp = append(p.tmp[:0], text...)
+	out := make([]byte, 0, base64.StdEncoding.DecodedLen(len(text)))
+	if out, err = base64.StdEncoding.AppendDecode(out, p.tmp); err != nil {
+		p.i = start
+		return fmt.Errorf("%.60q is not base64: %w", text, err)
+	}
+	*b = out
+	return nil
+}
+
+// ownText gives a string to the type of the field.
+func (p *jsonParser) ownText(t encoding.TextUnmarshaler) error {
+	start := p.i
+	text, err := p.str()
+	if err != nil {
+		return err
+	}
+	p.tmp = append(p.tmp[:0], text...)
+	if err := t.UnmarshalText(p.tmp); err != nil {
+		p.i = start
+		return fmt.Errorf("%.60q: %w", text, err)
 	}
 	return nil
 }

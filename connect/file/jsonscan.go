@@ -18,6 +18,7 @@ type scanner struct {
 	i     int
 	depth int
 	tmp   []byte
+	texts arena
 }
 
 var errDepth = fmt.Errorf("nested deeper than %d levels", maxDepth)
@@ -132,7 +133,7 @@ func (p *scanner) specialStr(start, i int) (string, error) {
 		return text, nil
 	}
 	p.tmp = unescape(p.tmp[:0], text)
-	return string(p.tmp), nil
+	return p.texts.keep(p.tmp), nil
 }
 
 // escapeLen returns the length of the escape sequence at the front of s, 0 when it is none.

@@ -26,11 +26,14 @@ type shapeField struct {
 	// key is the name as it stands in JSON, with quotes and colon; encoders put it, decoders guess it.
 	key       string
 	omitEmpty bool
+	omitZero  bool
 }
 
 var (
 	jsonUnmarshalType = reflect.TypeFor[json.Unmarshaler]()
 	jsonMarshalType   = reflect.TypeFor[json.Marshaler]()
+	numberType        = reflect.TypeFor[json.Number]()
+	isZeroType        = reflect.TypeFor[interface{ IsZero() bool }]()
 )
 
 // shapes remembers the shapes of one codec by type.
@@ -42,15 +45,15 @@ func (all shapes) of(t reflect.Type) (*shape, error) {
 	}
 	s := &shape{typ: t}
 	all[t] = s
-	ptr := reflect.PointerTo(t)
-	custom := slices.ContainsFunc([]reflect.Type{jsonUnmarshalType, jsonMarshalType, textUnmarshalType, textMarshalType}, ptr.Implements)
 	var err error
 	switch {
 	case t == timeType:
 		s.class = classTime
+	case isText(t):
+		s.class = classText
 	case t.Kind() == reflect.Chan || t.Kind() == reflect.Func || t.Kind() == reflect.Complex64 || t.Kind() == reflect.Complex128:
 		return nil, fmt.Errorf("JSON cannot hold a %v", t)
-	case custom:
+	case hasMethods(t) || t == numberType:
 		s.class = classJSON
 	case kindClass(t.Kind()) != classNone:
 		s.class = kindClass(t.Kind())
@@ -60,6 +63,8 @@ func (all shapes) of(t reflect.Type) (*shape, error) {
 	case t.Kind() == reflect.Pointer:
 		s.class = classPointer
 		s.elem, err = all.of(t.Elem())
+	case isBytes(t):
+		s.class = classBytes
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
 		s.class = classSlice
 		s.elem, err = all.of(t.Elem())
@@ -70,7 +75,7 @@ func (all shapes) of(t reflect.Type) (*shape, error) {
 	case t.Kind() == reflect.Struct:
 		s.class = classStruct
 		err = s.setFields(all)
-	default: // Interfaces, arrays, byte slices, maps with other keys.
+	default: // Interfaces, arrays, slices of named bytes, maps with other keys.
 		s.class = classJSON
 		if t.Kind() == reflect.Array || t.Kind() == reflect.Map {
 			_, err = all.of(t.Elem())
@@ -79,17 +84,43 @@ func (all shapes) of(t reflect.Type) (*shape, error) {
 	return s, err
 }
 
+// isText reports whether values of a type are JSON strings that it reads and writes by itself. Where text methods and JSON methods, or
+// methods of values and of pointers, come together, encoding/json decides.
+func isText(t reflect.Type) bool {
+	ptr := reflect.PointerTo(t)
+	return t.Kind() == reflect.Struct && t.Implements(textMarshalType) && ptr.Implements(textUnmarshalType) &&
+		!ptr.Implements(jsonUnmarshalType) && !ptr.Implements(jsonMarshalType)
+}
+
 // setFields finds the fields. Whatever encoding/json has special rules for turns the struct over to it.
 func (s *shape) setFields(all shapes) error {
 	s.byName, s.known = map[string]int{}, map[string]int{}
-	for _, f := range reflect.VisibleFields(s.typ) {
+	plain, err := s.addFields(all, s.typ, nil)
+	if !plain {
+		s.class, s.fields = classJSON, nil
+	}
+	return err
+}
+
+// addFields adds the fields of a struct type, which is that of s or is embedded there at index. It reports whether there are no others
+// than those that can be read and written here: names that are there twice, for one, follow rules that are left to encoding/json.
+func (s *shape) addFields(all shapes, t reflect.Type, index []int) (plain bool, err error) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := append(slices.Clip(index), i)
 		tag := f.Tag.Get("json")
 		if tag == "-" {
 			continue
 		}
-		if f.Anonymous || len(f.Index) > 1 {
-			s.class = classJSON
-			return nil
+		if f.Anonymous {
+			_, tagged := f.Tag.Lookup("json")
+			if tagged || f.Type.Kind() != reflect.Struct || f.Type == timeType || hasMethods(f.Type) {
+				return false, nil
+			}
+			if plain, err := s.addFields(all, f.Type, at); !plain || err != nil {
+				return false, err
+			}
+			continue
 		}
 		if !f.IsExported() {
 			continue
@@ -98,25 +129,37 @@ func (s *shape) setFields(all shapes) error {
 		if name == "" {
 			name = f.Name
 		}
-		if options != "" && options != "omitempty" || strings.ContainsAny(name, "\\\"'`") || !printable(name) {
-			s.class = classJSON
-			return nil
+		if strings.ContainsAny(name, "\\\"'`") || !printable(name) {
+			return false, nil
 		}
 		if _, twice := s.byName[name]; twice {
-			s.class = classJSON
-			return nil
+			return false, nil
 		}
-		shape, err := all.of(f.Type)
-		if err != nil {
-			return fmt.Errorf("field %s: %w", f.Name, err)
+		field := shapeField{index: at, name: name, key: `"` + name + `":`}
+		switch options {
+		case "":
+		case "omitempty":
+			field.omitEmpty = true
+		case "omitzero":
+			field.omitZero = true
+		default:
+			return false, nil
+		}
+		if field.shape, err = all.of(f.Type); err != nil {
+			return false, fmt.Errorf("field %s: %w", f.Name, err)
+		}
+		if field.omitZero && f.Type != timeType && (f.Type.Implements(isZeroType) || reflect.PointerTo(f.Type).Implements(isZeroType)) {
+			return false, nil
 		}
 		s.byName[name] = len(s.fields)
-		s.fields = append(s.fields, shapeField{
-			shape: shape, index: f.Index, name: name, key: `"` + name + `":`,
-			omitEmpty: options == "omitempty",
-		})
+		s.fields = append(s.fields, field)
 	}
-	return nil
+	return true, nil
+}
+
+// hasMethods reports whether a type has methods by which encoding/json reads or writes it.
+func hasMethods(t reflect.Type) bool {
+	return slices.ContainsFunc([]reflect.Type{jsonUnmarshalType, jsonMarshalType, textUnmarshalType, textMarshalType}, reflect.PointerTo(t).Implements)
 }
 
 func printable(name string) bool {
@@ -160,8 +203,10 @@ func bindShape(s *shape, v reflect.Value) jsonSlot {
 	switch s.class {
 	case classBool, classInt, classUint, classFloat, classString:
 		j.slot = bind(v)
-	case classTime, classJSON:
+	case classTime, classText, classJSON:
 		j.ptr = v.Addr().Interface()
+	case classBytes:
+		j.ptr = bytesOf(v)
 	case classStruct:
 		for i := range s.fields {
 			j.fields = append(j.fields, bindShape(s.fields[i].shape, v.FieldByIndex(s.fields[i].index)))

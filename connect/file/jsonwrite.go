@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -46,6 +47,10 @@ func appendStatic(dst []byte, j *jsonSlot) ([]byte, error) {
 		return appendString(dst, *j.ptr.(*string)), nil
 	case classTime:
 		return appendTime(dst, *j.ptr.(*time.Time))
+	case classBytes:
+		return appendBytes(dst, *j.ptr.(*[]byte)), nil
+	case classText:
+		return appendOwnText(dst, j.ptr)
 	case classJSON:
 		return appendForeign(dst, j.ptr)
 	case classStruct:
@@ -53,7 +58,7 @@ func appendStatic(dst []byte, j *jsonSlot) ([]byte, error) {
 		dst = append(dst, '{')
 		for i := range j.fields {
 			f := &j.shape.fields[i]
-			if f.omitEmpty && isEmpty(j.fields[i].value) {
+			if f.omitted(j.fields[i].value) {
 				continue
 			}
 			if !first {
@@ -87,7 +92,17 @@ func appendDynamic(dst []byte, s *shape, v reflect.Value, depth int) ([]byte, er
 	case classBool:
 		return strconv.AppendBool(dst, v.Bool()), nil
 	case classTime:
+		if v.CanAddr() { // It saves an allocation.
+			return appendTime(dst, *v.Addr().Interface().(*time.Time))
+		}
 		return appendTime(dst, v.Interface().(time.Time))
+	case classBytes:
+		return appendBytes(dst, v.Bytes()), nil
+	case classText:
+		if v.CanAddr() {
+			return appendOwnText(dst, v.Addr().Interface())
+		}
+		return appendOwnText(dst, v.Interface())
 	case classPointer:
 		if v.IsNil() {
 			return append(dst, "null"...), nil
@@ -112,7 +127,7 @@ func appendStruct(dst []byte, s *shape, v reflect.Value, depth int) ([]byte, err
 	for i := range s.fields {
 		f := &s.fields[i]
 		value := v.FieldByIndex(f.index)
-		if f.omitEmpty && isEmpty(value) {
+		if f.omitted(value) {
 			continue
 		}
 		if !first {
@@ -172,6 +187,39 @@ func appendTime(dst []byte, t time.Time) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
+// appendBytes writes bytes as base64.
+func appendBytes(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '"')
+	dst = base64.StdEncoding.AppendEncode(dst, b)
+	return append(dst, '"')
+}
+
+// appendOwnText writes the text of a type's own as a string. v is the value or points to it.
+func appendOwnText(dst []byte, v any) ([]byte, error) {
+	begin := len(dst)
+	dst, err := appendText(append(dst, '"'), v)
+	if err != nil {
+		return dst[:begin], err
+	}
+	if text := dst[begin+1:]; !isPlainText(text) {
+		return appendString(dst[:begin], string(text)), nil
+	}
+	return append(dst, '"'), nil
+}
+
+// isPlainText reports whether a text stands in JSON as it is.
+func isPlainText(text []byte) bool {
+	for _, c := range text {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // appendForeign lets encoding/json write the value.
 func appendForeign(dst []byte, v any) ([]byte, error) {
 	b := bytes.NewBuffer(dst)
@@ -213,6 +261,17 @@ func appendString(dst []byte, s string) []byte {
 		}
 		s = s[1:]
 	}
+}
+
+// omitted reports whether a field is left out because of its value.
+func (f *shapeField) omitted(v reflect.Value) bool {
+	switch {
+	case f.omitEmpty:
+		return isEmpty(v)
+	case f.omitZero && f.shape.class == classTime: // A time may be zero in any zone.
+		return v.Interface().(time.Time).IsZero()
+	}
+	return f.omitZero && v.IsZero()
 }
 
 // isEmpty is what omitempty means by empty.

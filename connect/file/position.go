@@ -53,6 +53,13 @@ func decodePosition(b []byte) (p position, err error) {
 	return p, nil
 }
 
+// rangeError says that a file has no such place any more: see Files.OutOfRange.
+type rangeError struct{ error }
+
+func (e rangeError) Unwrap() error { return e.error }
+
+func outOfRange(format string, args ...any) error { return rangeError{fmt.Errorf(format, args...)} }
+
 // headSum is the checksum of the first bytes of the content, as far as they lie before the offset.
 func headSum(head []byte, offset int64) uint32 {
 	return crc32.Checksum(head[:min(int64(len(head)), offset)], castagnoli)
@@ -69,18 +76,19 @@ func (s *stream) position(line, records int64) position {
 // goTo moves the stream to the position and makes sure that the content before it is what it was.
 func (s *stream) goTo(p position) error {
 	if s.kind != p.kind {
-		return fmt.Errorf("file: %s is %v now and was %v at the checkpoint: it was replaced; put the old file back", s.path, s.kind, p.kind)
+		return outOfRange("file: %s is %v now and was %v at the checkpoint: it was replaced; put the old file back", s.path, s.kind, p.kind)
 	}
 	if p.offset < s.offset() {
-		return fmt.Errorf("file: %s has other first lines than at the checkpoint: it was replaced; put the old file back", s.path)
+		return outOfRange("file: %s has other first lines than at the checkpoint: its records begin at byte %d, but it was read up to byte %d: it was replaced; put the old file back",
+			s.path, s.offset(), p.offset)
 	}
 	if err := s.skipTo(p.offset); err != nil {
 		return err
 	}
 	now := s.position(p.line, p.records)
 	if now.head != p.head || now.tail != p.tail {
-		return fmt.Errorf("file: %s has other content before byte %d than at the checkpoint: it was replaced or changed; "+
-			"put the old file back, or start from a checkpoint before it was read", s.path, p.offset)
+		return outOfRange("file: %s has other content before byte %d than at the checkpoint: it was replaced or changed; "+
+			"put the old file back, start from a checkpoint before it was read, or say with OutOfRange where to go on", s.path, p.offset)
 	}
 	return nil
 }

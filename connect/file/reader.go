@@ -25,9 +25,10 @@ func (f Files[T]) Open(ctx context.Context, split connect.Split, pos []byte) (co
 		return nil, err
 	}
 	r := &reader[T]{
-		dec: dec, header: f.format == formatCSV && !f.noHeader, format: f.format,
-		maxLine: f.maxLine, name: filepath.ToSlash(path),
+		dec: dec, headed: f.format == formatCSV && !f.noHeader, format: f.format,
+		maxLine: f.maxLine, name: filepath.ToSlash(path), lost: f.lost,
 	}
+	r.header = r.headed
 	r.split.csv, r.split.comma = f.format == formatCSV, f.comma
 	if len(pos) > 0 {
 		p, err := decodePosition(pos)
@@ -41,11 +42,17 @@ func (f Files[T]) Open(ctx context.Context, split connect.Split, pos []byte) (co
 			return nil, err
 		}
 	}
-	file, err := fsys.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("file: open %s: %w", path, err)
+	r.open = func() error {
+		file, err := fsys.Open(path)
+		if err != nil {
+			return fmt.Errorf("file: open %s: %w", path, err)
+		}
+		r.stream = stream{path: path, file: file, follow: f.follow > 0}
+		return nil
 	}
-	r.stream = stream{path: path, file: file, follow: f.follow > 0}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
 	r.size = func() (int64, error) {
 		info, err := fsys.Stat(path)
 		if err != nil {
@@ -53,7 +60,7 @@ func (f Files[T]) Open(ctx context.Context, split connect.Split, pos []byte) (co
 		}
 		return info.Size(), nil
 	}
-	if err := r.begin(); err != nil {
+	if err := r.settle(r.begin()); err != nil {
 		return nil, errors.Join(err, r.stream.close())
 	}
 	return r, nil
@@ -67,11 +74,17 @@ type reader[T any] struct {
 	dec    decoder[T]
 
 	format  format
+	headed  bool // The file has a header line.
 	header  bool // A header line is still to come.
 	maxLine int
 	opened  bool      // The stream knows its compression.
 	resume  *position // Where to go once the header is read.
 	size    func() (int64, error)
+	open    func() error // Opens the stream anew.
+
+	lost    connect.OutOfRange
+	moved   int64  // How often the reader has gone on elsewhere,
+	movedBy string // and why the last time.
 
 	line    int64 // Line ends consumed.
 	records int64 // Records returned, or refused, since the beginning of the file.
@@ -110,6 +123,35 @@ func (r *reader[T]) begin() error {
 	r.line, r.records = p.line, p.records
 	return nil
 }
+
+// settle deals with a place that does not exist any more, as the job has chosen. Other errors stay.
+func (r *reader[T]) settle(err error) error {
+	lost := rangeError{}
+	if r.lost == connect.OutOfRangeFails || !errors.As(err, &lost) {
+		return err
+	}
+	r.moved++
+	r.movedBy = fmt.Sprintf("%v: going on %v, as OutOfRange says", err, r.lost)
+	if err := errors.Join(r.stream.close(), r.open()); err != nil {
+		return err
+	}
+	r.split = splitter{csv: r.split.csv, comma: r.split.comma}
+	r.split.reset()
+	r.opened, r.header, r.resume, r.line, r.records = false, r.headed, nil, 0, 0
+	if err := r.begin(); err != nil || r.lost == connect.OutOfRangeFromStart || !r.opened || r.header {
+		return err
+	}
+	for {
+		sp, ok, err := r.nextSpan(r.stream.start)
+		if err != nil || !ok {
+			return err
+		}
+		r.consume(sp)
+	}
+}
+
+// Moved returns how often the reader has gone on elsewhere, and why.
+func (r *reader[T]) Moved() (n int64, why string) { return r.moved, r.movedBy }
 
 func (r *reader[T]) readHeader() error {
 	for {
@@ -186,7 +228,7 @@ func (r *reader[T]) checkShrunk() error {
 		return err
 	}
 	if read := r.stream.base + int64(len(r.stream.buf)); size < read {
-		return fmt.Errorf("file: %s shrank to %d bytes after %d were read: a followed file may only be appended to", r.name, size, read)
+		return outOfRange("file: %s shrank to %d bytes after %d were read: a followed file may only be appended to, unless OutOfRange says where to go on", r.name, size, read)
 	}
 	return nil
 }
@@ -197,7 +239,7 @@ func (r *reader[T]) Read(_ context.Context, records []T) (int, error) {
 	if r.failed != nil {
 		return 0, r.failed
 	}
-	if err := r.begin(); err != nil {
+	if err := r.settle(r.begin()); err != nil {
 		r.failed = err
 		return 0, err
 	}
@@ -208,9 +250,13 @@ func (r *reader[T]) Read(_ context.Context, records []T) (int, error) {
 		return 0, nil
 	}
 	for {
-		if err := r.collect(len(records)); err != nil {
+		moved := r.moved
+		if err := r.settle(r.collect(len(records))); err != nil {
 			r.failed = err
 			return 0, err
+		}
+		if r.moved > moved {
+			return 0, nil // the next Read goes on there
 		}
 		if len(r.spans) == 0 {
 			if r.stream.eof {

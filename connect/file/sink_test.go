@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -240,6 +241,10 @@ func TestCSVRoundTrip(t *testing.T) {
 		MS    time.Time `csv:",unixms"`
 		Inner base      `csv:"in"`
 		Wait  time.Duration
+		Text2 time.Duration  `csv:",text"`
+		Whole *time.Duration `csv:",s"`
+		Bytes []byte
+		Addr  netip.Addr
 	}
 	dir := t.TempDir()
 	runs := 0
@@ -253,8 +258,16 @@ func TestCSVRoundTrip(t *testing.T) {
 				F: rapid.Float64().Draw(rt, "f"), G: rapid.Float32().Draw(rt, "g"), I: rapid.Int8().Draw(rt, "i"),
 				P:  rapid.Ptr(rapid.StringMatching(`[a-z"]{1,3}`), true).Draw(rt, "p"),
 				MS: time.UnixMilli(rapid.Int64Range(-1<<40, 1<<40).Draw(rt, "ms")).UTC(), Inner: base{Zone: text.Draw(rt, "inner")},
-				Wait: time.Duration(rapid.Int64().Draw(rt, "wait")),
+				Wait: time.Duration(rapid.Int64().Draw(rt, "wait")), Text2: time.Duration(rapid.Int64Range(-1<<62, 1<<62).Draw(rt, "text2")),
+				Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(len(records))}),
 			})
+			if seconds := rapid.Int64Range(-1<<32, 1<<32).Draw(rt, "seconds"); seconds != 0 {
+				whole := time.Duration(seconds) * time.Second
+				records[len(records)-1].Whole = &whole
+			}
+			if b := text.Draw(rt, "bytes"); b != "" {
+				records[len(records)-1].Bytes = []byte(b)
+			}
 			if rapid.Bool().Draw(rt, "with time") {
 				records[len(records)-1].T = time.Unix(rapid.Int64Range(-1<<35, 1<<37).Draw(rt, "t"), 5).UTC()
 			}

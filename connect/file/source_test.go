@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -277,6 +278,10 @@ func TestCheckNamesMistakes(t *testing.T) {
 		N int `csv:"n,2006"`
 	}
 	mention(t, file.CSV[layout]("x").Check(), "layout.N", "2006")
+	type wait struct {
+		D time.Duration `csv:"d,minutes"`
+	}
+	mention(t, file.CSV[wait]("x").Check(), `field wait.D: unknown csv tag option "minutes": a time.Duration is a number of ns, us, ms or s, or text as in 1h2m3.5s`)
 	type twice struct {
 		A int `csv:"x"`
 		B int `csv:"x"`
@@ -284,6 +289,47 @@ func TestCheckNamesMistakes(t *testing.T) {
 	mention(t, file.CSV[twice]("x").Check(), "twice.A", "twice.B")
 	mention(t, file.Lines("x").Comma(';').NoHeader().Follow(0).MaxLine(0).RollBytes(-1).Check(), "Comma", "NoHeader", "Follow", "MaxLine", "RollBytes")
 	if err := file.CSV[ride]("x").Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDurations reads and writes durations in each form, with what none of them holds.
+func TestDurations(t *testing.T) {
+	type rec struct {
+		Plain time.Duration  `csv:"ns"`
+		Brief time.Duration  `csv:"us,us"`
+		Short time.Duration  `csv:"ms,ms"`
+		Whole *time.Duration `csv:"s,s"`
+		Text  time.Duration  `csv:"text,text,optional"`
+	}
+	const head = "ns,us,ms,s,text\n"
+	path := put(t, "d.csv", head+"1,-2,3,4,-1h0m0.5s\n0,0,9223372036854,,\n")
+	got, _, err := readAll(file.CSV[rec](path), 10)
+	four := 4 * time.Second
+	want := []rec{
+		{1, -2 * time.Microsecond, 3 * time.Millisecond, &four, -time.Hour - time.Second/2},
+		{Short: 9223372036854 * time.Millisecond},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	for line, message := range map[string]string{
+		"1,2,9223372036855,4,1s":  `d.csv:2:5: column "ms": 9223372036855 is out of range: a duration is at most 292 years: is the unit right?`,
+		"1,2,-9223372036855,4,1s": `d.csv:2:5: column "ms": -9223372036855 is out of range: a duration is at most 292 years: is the unit right?`,
+		"1,2,3,1.5,1s":            `d.csv:2:7: column "s": "1.5" is not a whole number`,
+		"1,2,3,4,5":               `d.csv:2:9: column "text": "5" is not a duration such as 1h2m3.5s`,
+		"1,,3,4,5":                "d.csv:2:3: column \"us\": the value is empty: if that is right, tag the field `csv:\"us,optional\"` or make it a pointer",
+		"\"1\",\"2\",3,\"x\n\",5": `d.csv:2:11: column "s": "x\n" is not a whole number`,
+	} {
+		_, _, err := readAll(file.CSV[rec](put(t, "d.csv", head+line+"\n")), 10)
+		mention(t, err, message)
+	}
+	w, err := file.CSV[rec](t.TempDir()).OpenWriter(t.Context(), connect.SinkInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mention(t, w.Write(t.Context(), []rec{{Brief: 1500}}), `column "us": 1.5µs is not a whole number of 1µs`)
+	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
 }

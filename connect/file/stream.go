@@ -162,8 +162,13 @@ func (s *stream) tail() []byte { return s.buf[max(0, s.start-history):s.start] }
 
 // skipTo moves to a later offset: by seeking in a plain file, by reading on in a compressed one.
 func (s *stream) skipTo(offset int64) error {
-	if s.kind == plain && offset > s.base+int64(len(s.buf)) {
-		return s.seek(offset)
+	for s.kind == plain && offset > s.base+int64(len(s.buf)) {
+		if len(s.head) == history { // It is needed whole to check it.
+			return s.seek(offset)
+		}
+		if !s.fill() {
+			break
+		}
 	}
 	for s.base+int64(len(s.buf)) < offset {
 		s.start = len(s.buf)
@@ -179,14 +184,6 @@ func (s *stream) skipTo(offset int64) error {
 }
 
 func (s *stream) seek(offset int64) error {
-	for len(s.head) < history { // The head is needed whole to check it.
-		if !s.fill() {
-			if s.err != nil {
-				return s.err
-			}
-			return s.tooShort(offset, s.base+int64(len(s.buf)))
-		}
-	}
 	info, err := s.file.Stat()
 	if err != nil {
 		return fmt.Errorf("file: %w", err)
@@ -209,13 +206,18 @@ func (s *stream) seek(offset int64) error {
 }
 
 func (s *stream) tooShort(offset, size int64) error {
-	return fmt.Errorf("file: %s has %d bytes of content, but it was read up to byte %d: it was truncated or replaced since "+
-		"the checkpoint; put the file back, or start from a checkpoint before it was read", s.path, size, offset)
+	return outOfRange("file: %s has %d bytes of content, but it was read up to byte %d: it was truncated or replaced since "+
+		"the checkpoint; put the file back, start from a checkpoint before it was read, or say with OutOfRange where to go on", s.path, size, offset)
 }
 
 func (s *stream) close() error {
 	if s.zstd != nil {
 		s.zstd.Close()
 	}
-	return s.file.Close()
+	if s.file == nil { // closed, and could not be opened anew
+		return nil
+	}
+	f := s.file
+	s.file, s.zstd = nil, nil
+	return f.Close()
 }

@@ -50,12 +50,12 @@ func (f timeForm) parse(s string) (time.Time, error) {
 			}
 		}
 		t, err := time.Parse(f.layout, s)
-		var pe *time.ParseError
-		if errors.As(err, &pe) && pe.Message != "" {
-			return t, fmt.Errorf("%q is not a time of the form %s%s", s, f.layout, pe.Message)
-		}
 		if err != nil {
-			return t, fmt.Errorf("%q is not a time of the form %s", s, f.layout)
+			reason := ""
+			if pe, ok := errors.AsType[*time.ParseError](err); ok {
+				reason = pe.Message
+			}
+			return t, fmt.Errorf("%q is not a time of the form %s%s", s, f.layout, reason)
 		}
 		if t.Location() != time.UTC {
 			t = t.UTC()
@@ -78,6 +78,9 @@ func (f timeForm) parse(s string) (time.Time, error) {
 func (f timeForm) append(dst []byte, t time.Time) ([]byte, error) {
 	if sec := t.Unix(); sec < firstSecond || sec > lastSecond {
 		return dst, fmt.Errorf("time out of range: %v lies outside the years 0 to 9999", t)
+	}
+	if f.layout == secondsLayout || f.layout == dayLayout {
+		return appendPlainTime(dst, t.UTC(), f.layout == secondsLayout), nil
 	}
 	if f.unit == 0 {
 		return t.UTC().AppendFormat(dst, f.layout), nil
@@ -110,6 +113,24 @@ func plainTime(s string) (time.Time, bool) {
 	return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC), true
 }
 
+// appendPlainTime writes the two commonest layouts by hand.
+func appendPlainTime(dst []byte, t time.Time, seconds bool) []byte {
+	year, month, day := t.Date()
+	dst = appendTwo(appendTwo(dst, year/100), year%100)
+	dst = appendTwo(append(dst, '-'), int(month))
+	dst = appendTwo(append(dst, '-'), day)
+	if !seconds {
+		return dst
+	}
+	hour, minute, second := t.Clock()
+	dst = appendTwo(append(dst, ' '), hour)
+	dst = appendTwo(append(dst, ':'), minute)
+	return appendTwo(append(dst, ':'), second)
+}
+
+// appendTwo writes a number below 100 with two digits.
+func appendTwo(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+byte(n%10)) }
+
 // two returns the number that two digits make, or one far below 0.
 func two(s string, i int) int {
 	a, b := s[i]-'0', s[i+1]-'0'
@@ -117,4 +138,39 @@ func two(s string, i int) int {
 		return -1 << 20
 	}
 	return int(a)*10 + int(b)
+}
+
+// durationUnits are the layouts of a CSV column of durations: whole numbers of a unit, or text (0).
+var durationUnits = map[string]time.Duration{
+	"ns": time.Nanosecond, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "text": 0,
+}
+
+// parseDuration reads a duration as appendDuration writes it.
+func parseDuration(s string, unit time.Duration) (time.Duration, error) {
+	if unit == 0 {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return 0, fmt.Errorf("%.60q is not a duration such as 1h2m3.5s", s)
+		}
+		return d, nil
+	}
+	n, err := parseInt(s, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%.60q %w", s, err)
+	}
+	if n > math.MaxInt64/int64(unit) || n < math.MinInt64/int64(unit) {
+		return 0, fmt.Errorf("%s is out of range: a duration is at most 292 years: is the unit right?", s)
+	}
+	return time.Duration(n) * unit, nil
+}
+
+// appendDuration writes d. What a unit cannot hold is an error: a sum of durations would be wrong without a word.
+func appendDuration(dst []byte, d, unit time.Duration) ([]byte, error) {
+	if unit == 0 {
+		return append(dst, d.String()...), nil
+	}
+	if d%unit != 0 {
+		return dst, fmt.Errorf("%v is not a whole number of %v", d, unit)
+	}
+	return strconv.AppendInt(dst, int64(d/unit), 10), nil
 }

@@ -41,8 +41,11 @@ func (s *Source[T]) Open(_ context.Context, split connect.Split, position []byte
 	r := &reader[T]{id: split.ID, records: s.splits[index]}
 	if position != nil {
 		at, n := binary.Uvarint(position)
-		if n != len(position) || at > uint64(len(r.records)) {
-			return nil, fmt.Errorf("memory: split %s has %d records and no position %x", split.ID, len(r.records), position)
+		if n != len(position) {
+			return nil, fmt.Errorf("memory: split %s: the position %x is not one of a slice", split.ID, position)
+		}
+		if at > uint64(len(r.records)) {
+			return nil, fmt.Errorf("memory: split %s has %d records, but it was read up to record %d: it is not the slice that was read before", split.ID, len(r.records), at)
 		}
 		r.next = int(at)
 	}

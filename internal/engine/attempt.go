@@ -33,9 +33,14 @@ type attempt struct {
 	commits       map[string]connect.Committer // by sink id
 	// commitWith commits the output of a manifest.
 	commitWith func(*snapshot.Manifest) error
+	// lasting is the context of Run without its end.
+	lasting context.Context //nolint:containedctx // it is that of the whole attempt
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
+	// held is what sinks have held for epochs that were given up, and releases what they hold of the epoch that is decided, in the order in
+	// which they were given it.
+	held, releases []held
 
 	// retired is set when the old checkpoints of the last epoch are removed; nil when nobody need wait for that.
 	retired task.Event
@@ -55,6 +60,8 @@ type attempt struct {
 	alignments operator.Alignments
 	reported   time.Time
 	bytesTotal int64
+	// warnings say which sources and sinks promise less than the job.
+	warnings []string
 	// origins says of each node whether it has to tell where its records come from.
 	origins  []bool
 	inBefore int64
@@ -82,7 +89,8 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), a.closeCommitters()
 	}
 	// What is decided must be committed: neither the end of the attempt nor a stop may cut a commit short.
-	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(context.WithoutCancel(ctx), m) }
+	a.lasting = context.WithoutCancel(ctx)
+	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(a.lasting, m) }
 	err := a.openTier()
 	if err == nil {
 		err = a.start(taskCtx)
@@ -139,7 +147,7 @@ func (a *attempt) restore() error {
 	if len(m.Operators) > 0 {
 		a.decidedBefore = m.Operators[0].Counters["epochs"]
 	}
-	if err := a.compatible(m); err != nil {
+	if err := errors.Join(a.compatible(m), a.neverAgain(m)); err != nil {
 		return err
 	}
 	a.cfg.Log.Info("going on from checkpoint", "job", a.cfg.Job, "epoch", m.Epoch, "parallelism", m.Parallelism, "now", a.cfg.Parallelism)
@@ -193,28 +201,14 @@ func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
 	return errors.Join(errs...)
 }
 
-// warnOfClocks says which sources make the results of exact sinks depend on when the job ran.
-func (a *attempt) warnOfClocks() {
-	exact := slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.ExactlyOnce })
-	for _, n := range a.cfg.Graph.Nodes {
-		if exact && n.Op.(*operator.Spec).Clocked {
-			a.cfg.Log.Warn("source takes event times from the clock: records that are read again after a crash get others, so results of "+
-				"exactly-once sinks are complete but not those of a run without the crash", "source", n.ID)
-		}
-	}
-}
-
 // openCommitters opens the sinks' committers and brings what they show into line with the checkpoint.
 func (a *attempt) openCommitters(ctx context.Context) error {
-	a.warnOfClocks()
+	a.warnOfGuarantees()
 	a.commits = map[string]connect.Committer{}
 	for _, n := range a.cfg.Graph.Nodes {
 		spec := n.Op.(*operator.Spec)
 		if spec.Commit == nil {
 			continue
-		}
-		if spec.Guarantee != connect.ExactlyOnce {
-			a.cfg.Log.Warn("sink writes through: after a crash the records of the last epoch come again", "sink", n.ID, "guarantee", spec.Guarantee.String())
 		}
 		wrap := func(err error) error {
 			return &OperatorError{Job: a.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: err}
@@ -440,6 +434,7 @@ func (a *attempt) keepCommittables(c *cut) {
 			a.carry[p.node.ID] = append(a.carry[p.node.ID], p.committable)
 		}
 	}
+	a.held = append(a.held, c.held()...)
 }
 
 func (a *attempt) abort(f epoch.Abort) {

@@ -136,6 +136,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 func (a *attempt) sinkInfo(id string, sub, parallelism int) connect.SinkInfo {
 	return connect.SinkInfo{
 		Job: a.cfg.Job, Operator: id, Subtask: sub, Parallelism: parallelism, Term: a.store.Term(), Epoch: a.restored(),
+		Delivery: a.cfg.Delivery,
 	}
 }
 
@@ -215,7 +216,11 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 		before--
 	}
 	var err error
-	t.align, err = epoch.NewAlignment(len(edges), before)
+	if a.cfg.Delivery == connect.AtLeastOnce { // the watermarks of the checkpoint are waited for all the same
+		t.align, err = epoch.NewTracking(len(edges), before, a.base)
+	} else {
+		t.align, err = epoch.NewAlignment(len(edges), before)
+	}
 	return err
 }
 

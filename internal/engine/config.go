@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
 )
@@ -15,6 +16,8 @@ type Config struct {
 	Job         string
 	Graph       *graph.Graph
 	Parallelism int
+	// Delivery is what the job promises about its records.
+	Delivery connect.Guarantee
 	// Groups is the number of key groups.
 	Groups int
 	// Dir is where checkpoints go; empty keeps none.
@@ -61,7 +64,9 @@ type Status struct {
 	// Dropped counts records that a rate limit left out.
 	Dropped int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
-	Misses                int64
+	Misses int64
+	// OutOfRange counts the times that a source has gone on at another place than it was to.
+	OutOfRange            int64
 	TimersDiscarded       int64
 	BytesRead, BytesTotal int64
 	// Watermark is the smallest clock of the sources, Newest the largest event time they have seen, in ns.
@@ -84,6 +89,8 @@ type Status struct {
 	State StateStatus
 	// Operators is the ledger, and where each operator stands.
 	Operators []OperatorStatus
+	// Warnings say which sources and sinks promise less than the job.
+	Warnings []string
 }
 
 // StateStatus is what keyed state takes when there is a disk behind it. The counts are those since the last start.
@@ -109,6 +116,8 @@ type OperatorStatus struct {
 	Retries, Fallbacks, InFlight int64
 	// PreAggregated counts the records among those taken that were aggregated before the exchange.
 	PreAggregated int64
+	// OutOfRange counts the times that a source has gone on at another place than the one it was to go on at, because that was not there.
+	OutOfRange int64
 	// Queued is the number of records that wait in front of the operator, when it is the first of its task.
 	Queued int64
 	// Watermark is the smallest that the operator's subtasks have been given; zero before the first, and when Ended says

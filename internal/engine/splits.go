@@ -48,6 +48,7 @@ func (l *lister) list(ctx context.Context) error {
 			return err
 		})
 		if err == nil {
+			l.warnOfUnseekable(n, splits)
 			s.splits, s.live, err = l.withOld(n.ID, splits)
 		}
 		if err != nil {
@@ -162,10 +163,9 @@ func (l *lister) found(f *listing, err error) {
 		l.fail(&OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: fmt.Errorf("look for new splits: %w", err)})
 		return
 	}
+	f.splits = slices.DeleteFunc(f.splits, func(sp connect.Split) bool { return s.known[sp.ID] })
+	l.warnOfUnseekable(n, f.splits)
 	for _, sp := range f.splits {
-		if s.known[sp.ID] {
-			continue
-		}
 		s.known[sp.ID] = true
 		l.bytesTotal += sp.Bytes
 		least := 0

@@ -14,7 +14,7 @@ import (
 func (a *attempt) status() Status {
 	s := Status{
 		BytesTotal: a.bytesTotal, Epoch: a.lastEpoch(), EpochTime: a.epochTime, Epochs: a.decidedBefore + a.epochs,
-		Failed: a.failed + a.failedEpochs, Restarts: a.restarts(), Elapsed: a.env.Sched.Now().Sub(a.started),
+		Warnings: a.warnings, Failed: a.failed + a.failedEpochs, Restarts: a.restarts(), Elapsed: a.env.Sched.Now().Sub(a.started),
 	}
 	byID := map[string]int{}
 	var clocks []int64 // the smallest, by operator
@@ -64,6 +64,7 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Fallbacks += c.Fallbacks.Load()
 	to.InFlight += c.InFlight.Load()
 	to.Misses += c.Misses.Load()
+	to.OutOfRange += c.OutOfRange.Load()
 	s.Late += c.Late.Load()
 	s.Ahead += c.Ahead.Load()
 	s.LateWindows += c.LateWindows.Load()
@@ -72,6 +73,7 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	s.Conflicts += c.Conflicts.Load()
 	s.Dropped += c.Dropped.Load()
 	s.Misses += c.Misses.Load()
+	s.OutOfRange += c.OutOfRange.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
 	s.OpenWindows += c.OpenWindows.Load()
 	if to.Kind == string(graph.KindSink) {
@@ -132,7 +134,7 @@ func (a *attempt) summary() Summary {
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
 				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
-				Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
+				OutOfRange: c["out_of_range"], Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
 				Ended: a.manifest.Finished,
 			})
 			s.Late += c["late"]
@@ -143,6 +145,7 @@ func (a *attempt) summary() Summary {
 			s.Conflicts += c["conflicts"]
 			s.Dropped += c["dropped"]
 			s.Misses += c["misses"]
+			s.OutOfRange += c["out_of_range"]
 			switch o.Kind {
 			case "source":
 				s.In += c["in"]

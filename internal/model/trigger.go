@@ -55,8 +55,8 @@ type stir[T any] struct {
 type trigger[T any] interface {
 	// stir reports whether there is to be a result, and whether the content is to be forgotten.
 	stir(s stir[T], c *content[T]) (fire, purge bool)
-	// again makes it forget what it has seen.
-	again()
+	// again makes it forget what it has seen. unasked says that it had fired and was not asked since.
+	again(now int64, unasked bool)
 	// merge adds what another of its kind has seen.
 	merge(o trigger[T])
 	// alarms are the processing times that triggers of a user's own wait for.
@@ -80,7 +80,7 @@ func (x *counter[T]) stir(s stir[T], _ *content[T]) (fire, purge bool) {
 	return true, false
 }
 
-func (x *counter[T]) again()             { x.seen = nil }
+func (x *counter[T]) again(int64, bool)  { x.seen = nil }
 func (x *counter[T]) merge(o trigger[T]) { x.seen = append(x.seen, o.(*counter[T]).seen...) }
 func (x *counter[T]) alarms() []int64    { return nil }
 
@@ -118,7 +118,7 @@ func (x *waiter[T]) stir(s stir[T], _ *content[T]) (fire, purge bool) {
 	return true, false
 }
 
-func (x *waiter[T]) again()             { x.times = nil }
+func (x *waiter[T]) again(int64, bool)  { x.times = nil }
 func (x *waiter[T]) merge(o trigger[T]) { x.times = append(x.times, o.(*waiter[T]).times...) }
 func (x *waiter[T]) alarms() []int64    { return nil }
 
@@ -158,19 +158,19 @@ func (x *joined[T]) stir(s stir[T], c *content[T]) (fire, purge bool) {
 	if n == 0 || x.kind == window.TriggerAllOf && n < len(x.parts) {
 		return false, purge
 	}
-	x.again()
+	x.again(s.now, false)
 	return true, purge
 }
 
-func (x *joined[T]) again() {
+func (x *joined[T]) again(now int64, unasked bool) {
 	if x.kind == window.TriggerSequence {
-		x.parts[x.at].again()
+		x.parts[x.at].again(now, unasked)
 		return
 	}
-	x.fired = map[int]bool{}
-	for _, p := range x.parts {
-		p.again()
+	for i, p := range x.parts {
+		p.again(now, unasked || x.fired[i])
 	}
+	x.fired = map[int]bool{}
 }
 
 func (x *joined[T]) merge(o trigger[T]) {
@@ -231,7 +231,12 @@ func (x *custom[T]) stir(s stir[T], c *content[T]) (fire, purge bool) {
 	return d&window.Fire != 0, d&window.Purge != 0
 }
 
-func (x *custom[T]) again() {}
+// again sets a timer whose time has come while nobody asked for the next instant.
+func (x *custom[T]) again(now int64, unasked bool) {
+	if unasked && len(x.processing) > 0 && x.processing[0] <= now {
+		x.processing = []int64{now + 1}
+	}
+}
 
 func (x *custom[T]) merge(o trigger[T]) {
 	y := o.(*custom[T])
@@ -675,7 +680,7 @@ func (r *triggeredRun[K, T, R]) moment(t int64) {
 			r.stir(c, stir[T]{event: true, end: true})
 			if r.Trigger.Kind != window.TriggerCustom && c.fresh > 0 {
 				r.result(c, window.OnTime)
-				c.early.again()
+				c.early.again(r.now, false)
 			}
 		case t == last+r.Lateness:
 			r.last(c, window.Late)

@@ -66,6 +66,8 @@ type Combiner[K comparable, T, A, R any] struct {
 
 	// seen, folded, sent and bytes are what has come of the records since the last judgement.
 	seen, folded, sent, bytes int
+	// loads counts the records that partials for each target stood for since then.
+	loads []int
 	// pause is how many records pass unseen from now, next how many will when the next judgement is bad.
 	pause, next int
 	recordBytes int
@@ -108,7 +110,7 @@ const (
 func NewCombiner[K comparable, T, A, R any](cfg CombineConfig[K, T, A, R], groups int, old [][]byte, to []Sender) *Combiner[K, T, A, R] {
 	c := &Combiner[K, T, A, R]{
 		Partition: NewPartition(cfg.Key, cfg.KeyCodec, cfg.Pool, groups, to), cfg: cfg,
-		out: make([]*element.Of[Partial[K, A]], len(to)), due: math.MaxInt64, next: firstPause,
+		out: make([]*element.Of[Partial[K, A]], len(to)), loads: make([]int, len(to)), due: math.MaxInt64, next: firstPause,
 		cur: &combineSlice{}, other: &combineSlice{},
 	}
 	size := combineSlots
@@ -254,6 +256,7 @@ func (c *Combiner[K, T, A, R]) emit(s *combineSlot[K, A]) error {
 	var none A
 	s.acc, s.records = none, 0
 	c.sent++
+	c.loads[at] += int(b.Records[len(b.Records)-1].Records)
 	if len(b.Records) >= c.cfg.Partials.Capacity() {
 		return c.push(int(at))
 	}
@@ -301,10 +304,18 @@ func (c *Combiner[K, T, A, R]) send() (bool, error) {
 	return sent, nil
 }
 
-// judge decides whether to go on: it must have saved at least a quarter of the records seen, and half of the memory of those that
-// partials stand for.
+// judge decides whether to go on. What was aggregated must be half of the memory of the records that it stands for, or less. Then it is worth
+// it if it has saved three quarters of the records seen, as fewer are dearer to look for than to send; or a quarter of them while
+// one target would have had far more records than its share: then it takes work off the one that all wait for.
 func (c *Combiner[K, T, A, R]) judge() {
-	if 4*(c.folded-c.sent) >= c.seen && 2*c.bytes <= c.folded*c.recordBytes {
+	all, most := 0, 0
+	for i := range c.loads {
+		n := c.loads[i] + c.targets[i].sent
+		all, most = all+n, max(most, n)
+		c.loads[i], c.targets[i].sent = 0, 0
+	}
+	saved, uneven := c.folded-c.sent, 4*most*len(c.loads) >= 5*all
+	if 2*c.bytes <= c.folded*c.recordBytes && (4*saved >= 3*c.seen || uneven && 4*saved >= c.seen) {
 		c.next = firstPause
 	} else {
 		c.pause = c.next

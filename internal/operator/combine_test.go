@@ -371,6 +371,39 @@ func TestAggregationLooksAwayWhereKeysAreTooMany(t *testing.T) {
 	}
 }
 
+// TestAggregationIsForUnevenKeysOrManyRecords: half of the records of frequent keys are not worth the search where all targets get as many, but are where
+// one gets most of them; with nine tenths it is worth it anyway.
+func TestAggregationIsForUnevenKeysOrManyRecords(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		frequent int // keys
+		tenths   int // of the records are theirs
+		want     int
+	}{
+		{"half of the records of 40 keys", 40, 5, firstPause},
+		{"half of the records of one key", 1, 5, 0},
+		{"nine tenths of the records of 40 keys", 40, 9, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRigOf(t, sums(t), 2)
+			pool, n := element.NewPool[hit](1024), 0
+			for range combineMost / 1024 {
+				if err := r.in.Process(hits(pool, 1024, 5, func(i int) string {
+					if n++; i%10 < c.tenths {
+						return fmt.Sprint("frequent ", n/10%c.frequent)
+					}
+					return fmt.Sprint(n)
+				})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := r.in.(*Combiner[string, hit, agg.SumState[int64], int64]).pause; got != c.want {
+				t.Errorf("%d records pass unseen, want %d", got, c.want)
+			}
+		})
+	}
+}
+
 // TestAggregationDoesNotSendMoreThanItSaves: lists of records are no smaller than the records.
 func TestAggregationDoesNotSendMoreThanItSaves(t *testing.T) {
 	panes, err := pane.New(window.Tumbling(10).Spec())

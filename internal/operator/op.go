@@ -77,6 +77,9 @@ type Cut struct {
 	Frozen []NamedFrozen
 	// Finish, if set, makes the output of a sink durable.
 	Finish connect.Finish
+	// Release, if set, gives the output that a sink has held to its writer. It is called once, beside the task, when the epoch is decided, or
+	// the one that holds what this one held; never when nobody knows whether it is.
+	Release func(ctx context.Context) error
 }
 
 // NamedFrozen is the frozen content of one named state.
@@ -155,6 +158,8 @@ type Counters struct {
 	InFlight atomic.Int64
 	// Misses counts records for which nothing was found in a table.
 	Misses atomic.Int64
+	// OutOfRange counts the times that a source has gone on at another place, because the one it was to go on at was not there.
+	OutOfRange atomic.Int64
 	// TimersDiscarded counts timers set by a timer while the final watermark was handled: nothing can fire them.
 	TimersDiscarded atomic.Int64
 	// BytesRead is the input consumed by a source.
@@ -182,6 +187,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
+	m["out_of_range"] += c.OutOfRange.Load()
 	m["pre_aggregated"] += c.PreAggregated.Load()
 }
 
@@ -200,6 +206,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
+	c.OutOfRange.Store(m["out_of_range"])
 	c.PreAggregated.Store(m["pre_aggregated"])
 }
 

@@ -47,6 +47,8 @@ type target[T any] struct {
 	times   []int64
 	hashes  []uint64
 	n       int
+	// sent counts the records that have left for the target.
+	sent int
 	// wm is the watermark that the target knows after its last record and step.
 	wm int64
 	// idle says that the target takes this input for idle.
@@ -165,6 +167,7 @@ func originOf(h *element.Header, i int) element.Origin {
 
 func (p *Partition[K, T]) send(t *target[T]) error {
 	full := t.cur
+	t.sent += t.n
 	full.Records, full.Times, full.Hashes = t.records[:t.n], t.times[:t.n], t.hashes[:t.n]
 	p.open(t)
 	t.idle = false

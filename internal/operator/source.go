@@ -87,8 +87,10 @@ type split[T any] struct {
 	index  int
 	name   *element.SplitName // for origins
 	reader connect.Reader[T]
-	// dictates is the reader, if it knows the watermark.
+	// dictates is the reader, if it knows the watermark; mover is the reader, if it may go on elsewhere, and moved how often it has.
 	dictates connect.Watermarks
+	mover    connect.Mover
+	moved    int64
 	// told says that wm is what a reader has said, this one or the one before the restore.
 	told    bool
 	pos     []byte
@@ -99,6 +101,8 @@ type split[T any] struct {
 	wm      int64
 	records int64
 	bytes   int64
+	// earlier are the bytes that readers before this one have read of a split that cannot seek.
+	earlier int64
 	asked   bool // the last Read found nothing; it is asked again when no other has anything, or after askAgain
 	ended   bool
 }
@@ -272,11 +276,17 @@ func (s *sourceOp[T]) pick() (*split[T], error) {
 	if best == nil || best.reader != nil {
 		return best, nil
 	}
+	if best.Unseekable {
+		best.pos, best.earlier = nil, best.bytes
+	}
 	r, err := s.src.Open(s.c, best.Split, best.pos)
 	if err != nil {
 		return nil, fmt.Errorf("open split %s: %w", best.ID, err)
 	}
 	best.reader = r
+	best.mover, _ = r.(connect.Mover)
+	best.moved = 0
+	s.countMoves(best)
 	if !s.time.Clock { // else the watermark of the reader is about other times
 		best.dictates, best.told = r.(connect.Watermarks)
 	}
@@ -347,6 +357,9 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 	b := s.pool.Get()
 	buf := b.Records[:min(cap(b.Records), limit)]
 	n, err := sp.reader.Read(s.c, buf)
+	if sp.mover != nil {
+		s.countMoves(sp)
+	}
 	if n == 0 {
 		b.Free()
 		if err != nil || sp.dictates == nil {
@@ -420,8 +433,22 @@ func (s *sourceOp[T]) sayIdle() error {
 	return s.idle()
 }
 
+// countMoves notes that the reader has gone on elsewhere.
+func (s *sourceOp[T]) countMoves(sp *split[T]) {
+	if sp.mover == nil {
+		return
+	}
+	n, why := sp.mover.Moved()
+	if n == sp.moved {
+		return
+	}
+	s.c.Counters.OutOfRange.Add(n - sp.moved)
+	sp.moved = n
+	s.c.Log.Warn("position out of range", "job", s.c.Job, "source", s.c.ID, "split", sp.ID, "note", why)
+}
+
 func (s *sourceOp[T]) countBytes(sp *split[T]) {
-	if read := sp.reader.BytesRead(); read != sp.bytes {
+	if read := sp.earlier + sp.reader.BytesRead(); read != sp.bytes {
 		s.c.Counters.BytesRead.Add(read - sp.bytes)
 		sp.bytes = read
 	}

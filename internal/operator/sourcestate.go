@@ -90,6 +90,9 @@ func (s *sourceOp[T]) Freeze(uint64) (Cut, error) {
 		if sp.reader != nil {
 			sp.pos = sp.reader.Position()
 		}
+		if sp.Unseekable {
+			sp.pos = nil
+		}
 		state.Splits[i] = splitState{
 			ID: sp.ID, Position: sp.pos, Newest: sp.bounded.State(), Status: s.combiner.Status(sp.index),
 			Records: sp.records, Bytes: sp.bytes,

@@ -132,6 +132,66 @@ func (f *filterOp[T]) Process(b element.Batch) error {
 	return f.out.Process(in)
 }
 
+// filterMapOp turns some records into others and leaves the rest out, in one pass.
+type filterMapOp[T, U any] struct {
+	stateless
+	pool *element.Pool[U]
+	fn   func(in []T, out []U, from []int32) int
+	from []int32
+}
+
+// NewFilterMap returns an operator that turns some records into others: fn fills the first slots of out, which is as long as in, and of from, where
+// it notes the place of the record in in, and returns how many. The slots of out hold leftovers.
+func NewFilterMap[T, U any](pool *element.Pool[U], fn func(in []T, out []U, from []int32) int) Op {
+	return &filterMapOp[T, U]{pool: pool, fn: fn}
+}
+
+func (f *filterMapOp[T, U]) Input(int) Receiver { return f }
+
+func (f *filterMapOp[T, U]) Process(b element.Batch) error {
+	in := b.(*element.Of[T])
+	n := len(in.Records)
+	out := f.pool.Get()
+	if cap(out.Records) < n {
+		out.Records = make([]U, n)
+	}
+	if cap(f.from) < n {
+		f.from = make([]int32, max(n, BatchSize))
+	}
+	kept := f.fn(in.Records, out.Records[:n], f.from[:n])
+	out.Records = out.Records[:kept]
+	in.Header, out.Header = out.Header, in.Header
+	in.Free()
+	pick(&out.Header, f.from[:kept])
+	f.c.Counters.In.Add(int64(n))
+	f.c.Counters.Out.Add(int64(kept))
+	f.c.Counters.Filtered.Add(int64(n - kept))
+	if kept == 0 {
+		err := passSteps(out.Steps, f.out)
+		out.Free()
+		return err
+	}
+	return f.out.Process(out)
+}
+
+// pick keeps of a header what belongs to the records that stood at the places from, which rise. Hashes are of the old records.
+func pick(h *element.Header, from []int32) {
+	kept := 0
+	for i := range h.Steps {
+		for kept < len(from) && from[kept] < h.Steps[i].At {
+			kept++
+		}
+		h.Steps[i].At = int32(kept)
+	}
+	h.Steps = mergeSteps(h.Steps)
+	for to, at := range from {
+		h.Times[to] = h.Times[at]
+		h.MoveOrigin(to, int(at))
+	}
+	h.Times, h.Hashes = h.Times[:len(from)], h.Hashes[:0]
+	h.CutOrigins(len(from))
+}
+
 // mergeSteps keeps the last of the steps that stand at the same place.
 func mergeSteps(steps []element.Step) []element.Step {
 	kept := steps[:0]

@@ -120,6 +120,15 @@ func TestStatelessOperatorsKeepTheWatermarkBeforeEachRecord(t *testing.T) {
 					verdict[i] = keep[v]
 				}
 			}),
+			"filtermap": NewFilterMap(pool, func(in, out []int64, from []int32) (n int) {
+				for i, v := range in {
+					if keep[v] {
+						out[n], from[n] = v, int32(i)
+						n++
+					}
+				}
+				return n
+			}),
 			"flatmap": NewFlatMap(pool, func(in *int64, _ int64, emit func(int64)) error {
 				if keep[*in] {
 					emit(*in)
@@ -141,10 +150,10 @@ func TestStatelessOperatorsKeepTheWatermarkBeforeEachRecord(t *testing.T) {
 			}
 			i := 0
 			for _, w := range want {
-				if (name == "filter" || name == "flatmap") && !keep[w.record] {
+				if (name == "filter" || name == "filtermap" || name == "flatmap") && !keep[w.record] {
 					continue
 				}
-				if i >= len(r.seen) || r.seen[i] != w {
+				if i >= len(r.seen) || r.seen[i] != w || r.times[i] != w.record*10 {
 					t.Fatalf("%s: record %d: saw %v, want %v", name, i, r.seen, w)
 				}
 				i++

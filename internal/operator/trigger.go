@@ -129,17 +129,23 @@ func (n *triggerNode) start(slots []int64, states [][]byte) {
 }
 
 // again makes the trigger begin anew after a result. A sequence goes on with the part it waits for, and a custom trigger is left alone.
-func (n *triggerNode) again(slots []int64) {
+//
+// Parts of an AllOf that have fired are not asked, nor told that their time has come. Those that are asked again from now on are told at the
+// next instant.
+func (n *triggerNode) again(slots []int64, now int64, unasked bool) {
 	switch n.kind {
 	case window.TriggerCustom:
+		if timer := &slots[n.slot+1]; unasked && reached(*timer, now) {
+			*timer = satAdd(now, 1)
+		}
 	case window.TriggerSequence:
-		n.parts[slots[n.slot]].again(slots)
+		n.parts[slots[n.slot]].again(slots, now, unasked)
 	case window.TriggerAnyOf, window.TriggerAllOf:
+		for i, p := range n.parts {
+			p.again(slots, now, unasked || n.kind == window.TriggerAllOf && n.latched(slots, i))
+		}
 		if n.kind == window.TriggerAllOf {
 			n.unlatch(slots)
-		}
-		for _, p := range n.parts {
-			p.again(slots)
 		}
 	default:
 		n.start(slots, nil)
@@ -210,7 +216,7 @@ func (n *triggerNode) fires(m moment, c *triggerCall) bool {
 			all = all && n.latched(c.slots, i)
 		}
 		if all {
-			n.again(c.slots)
+			n.again(c.slots, c.now, false)
 		}
 		return all
 	}
@@ -219,7 +225,7 @@ func (n *triggerNode) fires(m moment, c *triggerCall) bool {
 		fire = p.fires(m, c) || fire
 	}
 	if fire {
-		n.again(c.slots)
+		n.again(c.slots, c.now, false)
 	}
 	return fire
 }

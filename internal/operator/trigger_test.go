@@ -723,6 +723,28 @@ func TestTriggersGiveTheSequenceOfTheModel(t *testing.T) {
 	}
 }
 
+// TestTriggerIsToldOfATimeThatPassedUnasked is a case that was found: a custom trigger has fired in an AllOf, which does not ask it again until
+// all have, and its processing time comes meanwhile.
+func TestTriggerIsToldOfATimeThatPassedUnasked(t *testing.T) {
+	mark := func(at, now int64) model.Timed[rec] {
+		return model.Timed[rec]{Item: model.Item[rec]{Time: at, Mark: true}, Now: now}
+	}
+	record := func(v int32, now int64) model.Timed[rec] {
+		return model.Timed[rec]{Item: model.Item[rec]{Value: rec{V: v}}, Now: now}
+	}
+	for _, end := range []int64{3, 4, 9} {
+		c := triggerCase{Kind: window.KindSession, Trigger: window.AllOf(moods, window.AnyOf(window.Every(3))).TriggerSpec()}
+		c.Win.Gap = 1
+		c.Input = []model.Timed[rec]{mark(0, 0), record(3, 0), {Tick: true, Now: 3}, record(0, 3), {Tick: true, Now: end}, mark(model.End, end)}
+		rapid.Check(t, func(t *rapid.T) {
+			c.Batches = rapid.Uint64().Draw(t, "batches")
+			r := newTriggerRig(t, c)
+			r.run()
+			r.check()
+		})
+	}
+}
+
 // atLeast checks n random cases, a fifth of them if tests are to be short.
 func atLeast(t *testing.T, n int, f func(*rapid.T)) {
 	t.Helper()

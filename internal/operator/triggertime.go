@@ -254,7 +254,7 @@ func (w *triggerOp[K, T, A, R]) pass(k *K, x *Cell[A]) error {
 	if err := w.ask(k, x, w.program.early, windowEnd, window.OnTime); err != nil || w.program.alone || x.New == 0 {
 		return err
 	}
-	w.program.early.again(x.Slots)
+	w.program.early.again(x.Slots, w.call.now, false)
 	return w.result(k, x, window.OnTime)
 }
 

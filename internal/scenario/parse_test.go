@@ -1,8 +1,10 @@
 package scenario_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +68,16 @@ type script struct {
 	sides bool
 	// virtual says that something goes by the clock: the scenario runs in virtual time.
 	virtual bool
+	// apart are the scripts of splits that are read beside each other, if the job says so; there is one part then.
+	apart []millracetest.Scripted[rec]
+	// every is the number of records of an epoch.
+	every int64
+	// crashes are the parts that end with the death of the job, when all that it can do without more records is done.
+	crashes map[int]bool
+	// decisions are the epochs of such a part with whose decision it dies, if it is not to come to its end.
+	decisions map[int]int
+	// files is what the file holds that the job reads, if it reads one, in each part.
+	files []string
 	// lost are the parts before which the checkpoints are lost.
 	lost  map[int]bool
 	steps int
@@ -73,8 +85,10 @@ type script struct {
 
 // parse reads the text of a scenario: the line of the job, then a line for each step.
 func parse(text string) (script, error) {
-	s := script{lost: map[int]bool{}}
+	s := script{lost: map[int]bool{}, crashes: map[int]bool{}, decisions: map[int]int{}, every: 1}
+	var log []string
 	in := millracetest.Script[rec]()
+	apart := splits{}
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
 		if i == 0 {
@@ -84,6 +98,13 @@ func parse(text string) (script, error) {
 			for part := range strings.SplitSeq(strings.TrimPrefix(line, "job"), ",") {
 				s.job = append(s.job, strings.Fields(part))
 				s.virtual = s.virtual || goesByClock(s.job[len(s.job)-1])
+				apart.on = apart.on || slices.Equal(s.job[len(s.job)-1], []string{"splits", "apart"})
+				if last := s.job[len(s.job)-1]; len(last) == 2 && last[0] == "every" {
+					s.every, _ = strconv.ParseInt(last[1], 10, 64) // 0 is refused below
+				}
+			}
+			if s.every < 1 {
+				return s, errors.New("every: it needs a number of records")
 			}
 			continue
 		}
@@ -91,11 +112,38 @@ func parse(text string) (script, error) {
 			continue
 		}
 		s.steps++
+		if words[0] == "stop" && apart.on {
+			return s, errors.New("a scenario with splits apart has no stop")
+		}
+		if apart.on && words[0] == "split" {
+			in = apart.begin(in, words)
+			continue
+		}
 		if words[0] == "stop" && s.virtual {
 			return s, errors.New("a scenario that goes by the clock has no stop")
 		}
-		if words[0] == "stop" {
-			s.parts = append(s.parts, in.StayOpen())
+		if words[0] == "stop" || words[0] == "crash" {
+			if words[0] == "crash" {
+				s.crashes[len(s.parts)], s.virtual = true, true
+				if n, ok := strings.CutPrefix(line, "crash at decision "); ok {
+					d, err := strconv.Atoi(n)
+					if err != nil || d < 1 {
+						return s, fmt.Errorf("line %q: it needs the number of an epoch of this run", line)
+					}
+					s.decisions[len(s.parts)] = d
+				} else if line != "crash" {
+					return s, fmt.Errorf("line %q: it is \"crash\" or \"crash at decision 1\"", line)
+				}
+			}
+			s.parts, s.files = append(s.parts, in.StayOpen()), append(s.files, strings.Join(log, ""))
+			continue
+		}
+		if n, ok := strings.CutPrefix(line, "truncate "); ok {
+			left, err := strconv.Atoi(n)
+			if err != nil || left > len(log) {
+				return s, fmt.Errorf("line %q: the file has %d records", line, len(log))
+			}
+			log = log[:left]
 			continue
 		}
 		if line == "lose checkpoints" {
@@ -109,9 +157,41 @@ func parse(text string) (script, error) {
 			return s, fmt.Errorf("line %q: %w", line, err)
 		}
 		in = more
+		if r, err := record(words); err == nil && s.has("file") {
+			b, err := json.Marshal(r)
+			if err != nil {
+				return s, err
+			}
+			log = append(log, string(b)+"\n")
+		}
 	}
-	s.parts = append(s.parts, in)
+	s.parts, s.files = append(s.parts, in), append(s.files, strings.Join(log, ""))
+	if apart.on {
+		apart.begin(in, nil)
+		s.apart = apart.scripts
+	}
 	return s, in.Check()
+}
+
+// has reports whether the job has a part that begins with the word.
+func (s script) has(word string) bool {
+	return slices.ContainsFunc(s.job, func(part []string) bool { return len(part) > 0 && part[0] == word })
+}
+
+// splits collects the scripts of splits that are read beside each other. All steps of one stand together.
+type splits struct {
+	on      bool
+	named   bool
+	scripts []millracetest.Scripted[rec]
+}
+
+// begin ends the script before and begins that of another split.
+func (s *splits) begin(before millracetest.Scripted[rec], words []string) millracetest.Scripted[rec] {
+	if s.named {
+		s.scripts = append(s.scripts, before)
+	}
+	s.named = len(words) > 0
+	return millracetest.Script[rec]()
 }
 
 func step(in millracetest.Scripted[rec], words []string) (millracetest.Scripted[rec], error) {

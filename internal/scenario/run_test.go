@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,8 +17,10 @@ import (
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/connect"
+	"github.com/millrace-stream/millrace/connect/file"
 	"github.com/millrace-stream/millrace/internal/env"
 	"github.com/millrace-stream/millrace/internal/fsx"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 	"github.com/millrace-stream/millrace/internal/task"
 	"github.com/millrace-stream/millrace/millracetest"
 )
@@ -29,51 +33,153 @@ var (
 // stateDir is where the checkpoints are, on a disk in memory.
 const stateDir = "/state"
 
+// logFile is the file that a job reads, if it reads one.
+const logFile = "/in/log"
+
 // kills counts the runs that were killed.
 var kills atomic.Int64
 
-// reads is a script whose reader dies at a read, and tells when there is nothing left to read for now.
+// reads is a source that is read record by record, dies at a read, and tells when there is nothing left to read for now.
 type reads struct {
-	millracetest.Scripted[rec]
+	connect.Source[rec]
 	// dieAt is the number of reads that end well, counted over all splits; negative for all.
-	dieAt int
+	dieAt int64
+	n     atomic.Int64
 	rest  func()
+	// crash lets the job die a second after there was nothing left to read.
+	crash bool
 }
 
 func (s *reads) Open(ctx context.Context, split connect.Split, position []byte) (connect.Reader[rec], error) {
-	r, err := s.Scripted.Open(ctx, split, position)
+	r, err := s.Source.Open(ctx, split, position)
 	if err != nil {
 		return nil, err
 	}
+	own := reader{Reader: r, from: s, sched: env.From(ctx).Sched}
+	own.Mover, _ = r.(connect.Mover)
+	if own.Mover == nil {
+		own.Mover = unmoved{}
+	}
 	dictated, ok := r.(connect.Watermarks)
 	if !ok {
-		return &reader{Reader: r, from: s}, nil
+		return &own, nil
 	}
-	return &dictating{reader{Reader: r, from: s}, dictated}, nil
+	return &dictating{own, dictated}, nil
 }
 
 type reader struct {
 	connect.Reader[rec]
-	from *reads
-	n    int
+	connect.Mover
+	from  *reads
+	sched task.Scheduler
+	dies  time.Time
 }
 
+// unmoved is the Mover of readers that are none.
+type unmoved struct{}
+
+func (unmoved) Moved() (int64, string) { return 0, "" }
+
 func (r *reader) Read(ctx context.Context, out []rec) (int, error) {
-	if r.from.dieAt >= 0 && r.n >= r.from.dieAt {
+	if r.from.n.Add(1) > r.from.dieAt && r.from.dieAt >= 0 {
 		return 0, errKilled
 	}
-	r.n++
 	before := string(r.Position())
 	n, err := r.Reader.Read(ctx, out[:1])
-	if n == 0 && err == nil && before == string(r.Position()) && r.from.rest != nil {
+	if n > 0 || err != nil || before != string(r.Position()) {
+		return n, err
+	}
+	if r.from.rest != nil {
 		r.from.rest()
 	}
-	return n, err
+	switch now := r.sched.Now(); {
+	case !r.from.crash:
+	case r.dies.IsZero():
+		r.dies = now.Add(time.Second)
+	case !now.Before(r.dies):
+		return 0, errKilled
+	}
+	return 0, nil
 }
 
 type dictating struct {
 	reader
 	connect.Watermarks
+}
+
+// source returns what the job reads in a part.
+func (w *world) source(part int) (connect.Source[rec], error) {
+	s := w.script
+	switch {
+	case len(s.apart) > 0:
+		return millracetest.Splits(s.apart...), nil
+	case s.has("no-seek"):
+		return &once{s.parts[part], w}, nil
+	case s.has("file"):
+		return w.file(part)
+	}
+	return s.parts[part], nil
+}
+
+// once is a script that cannot be read again: what one run has read, no other can.
+type once struct {
+	connect.Source[rec]
+	world *world
+}
+
+func (o *once) Splits(ctx context.Context) ([]connect.Split, error) {
+	splits, err := o.Source.Splits(ctx)
+	for i := range splits {
+		splits[i].Unseekable = true
+	}
+	return splits, err
+}
+
+func (o *once) Open(ctx context.Context, split connect.Split, position []byte) (connect.Reader[rec], error) {
+	if position != nil {
+		return nil, fmt.Errorf("split %s cannot seek, and is to go on at %x", split.ID, position)
+	}
+	r, err := o.Source.Open(ctx, split, o.world.fed)
+	return &onceReader{r, o.world}, err
+}
+
+type onceReader struct {
+	connect.Reader[rec]
+	world *world
+}
+
+func (r *onceReader) Read(ctx context.Context, out []rec) (int, error) {
+	n, err := r.Reader.Read(ctx, out)
+	r.world.fed = r.Reader.Position()
+	return n, err
+}
+
+// file writes the file of a part to the disk and returns a source that reads it.
+func (w *world) file(part int) (connect.Source[rec], error) {
+	f, err := w.disk.Create(logFile + ".new")
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write([]byte(w.script.files[part]))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if err := w.disk.Rename(logFile+".new", logFile); err != nil {
+		return nil, err
+	}
+	in := file.JSONL[rec](logFile)
+	if part < len(w.script.parts)-1 {
+		in = in.Follow(10 * time.Millisecond)
+	}
+	for _, p := range w.script.job {
+		switch {
+		case slices.Equal(p, []string{"out-of-range", "from", "start"}):
+			in = in.OutOfRange(connect.OutOfRangeFromStart)
+		case slices.Equal(p, []string{"out-of-range", "from", "end"}):
+			in = in.OutOfRange(connect.OutOfRangeFromEnd)
+		}
+	}
+	return in, nil
 }
 
 // world is what outlives the runs of a scenario.
@@ -86,10 +192,19 @@ type world struct {
 	shown map[string]int
 	// clock is the time at which the last run ended, in virtual time.
 	clock time.Time
+	// fed is how far a source has been read that cannot be read again.
+	fed []byte
+	// said are the warnings that have been shown, and last is the last status.
+	said []string
+	last millrace.Status
 }
 
 func newWorld(t *testing.T, s script) *world {
-	return &world{t: t, script: s, disk: fsx.NewMem(), sinks: sinks{}, shown: map[string]int{}}
+	w := &world{t: t, script: s, disk: fsx.NewMem(), sinks: sinks{}, shown: map[string]int{}}
+	if err := w.disk.MkdirAll(filepath.Dir(logFile)); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // run runs the job once over a part of the script.
@@ -114,8 +229,12 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 	defer cancel(nil)
 	ctx, end := context.WithTimeout(ctx, time.Minute)
 	defer end()
-	in := &reads{Scripted: w.script.parts[part], dieAt: dieAt}
-	if part < len(w.script.parts)-1 {
+	source, err := w.source(part)
+	if err != nil {
+		return err
+	}
+	in := &reads{Source: source, dieAt: int64(dieAt), crash: w.script.crashes[part]}
+	if part < len(w.script.parts)-1 && !in.crash {
 		in.rest = func() { cancel(errStopped) }
 	}
 	job, err := build(w.script.job, in, w.sinks)
@@ -124,13 +243,38 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 	}
 	cfg := millrace.Config{
 		Parallelism: parallelism, KeyGroups: 16, Log: slog.New(slog.DiscardHandler),
-		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: 1},
+		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: w.script.every},
+		Observe:    func(s millrace.Status) { w.last = s },
 	}
-	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk}), job, cfg)
+	switch {
+	case w.script.has("at-least-once"):
+		cfg.Delivery = millrace.AtLeastOnce
+	case w.script.has("at-most-once"):
+		cfg.Delivery = millrace.AtMostOnce
+	}
+	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part)}), job, cfg)
 	if errors.Is(err, errStopped) && part < len(w.script.parts)-1 {
 		return nil
 	}
 	return err
+}
+
+// fault lets a run of a part die with the decision of an epoch, if the script says so.
+func (s script) fault(part int) func(string) error {
+	var left atomic.Int64
+	left.Store(int64(s.decisions[part]))
+	if left.Load() == 0 {
+		return nil
+	}
+	return func(point string) error {
+		if point == snapshot.PointPublished {
+			left.Add(-1)
+		}
+		if left.Load() <= 0 {
+			return errKilled
+		}
+		return nil
+	}
 }
 
 // lose removes the checkpoints and all that belongs to them, but for the traces that say that there were some.
@@ -172,15 +316,33 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 			}
 		}
 		err := w.run(part, parallelism, -1)
+		out = append(out, w.warnings()...)
 		out = append(out, w.sinks.lines(sorted, w.shown)...)
-		if err != nil {
+		switch {
+		case w.script.crashes[part] && errors.Is(err, errKilled):
+			out = append(out, "crashed")
+		case err != nil:
 			return out, err
-		}
-		if part < len(w.script.parts)-1 {
+		case part < len(w.script.parts)-1:
 			out = append(out, "stopped")
 		}
 	}
+	if n := w.last.OutOfRange; n > 0 {
+		out = append(out, fmt.Sprintf("counted  %d out of range", n))
+	}
 	return out, nil
+}
+
+// warnings returns what the job has said about what it cannot promise, once.
+func (w *world) warnings() []string {
+	var out []string
+	for _, s := range w.last.Warnings {
+		if !slices.Contains(w.said, s) {
+			w.said = append(w.said, s)
+			out = append(out, "says  "+s)
+		}
+	}
+	return out
 }
 
 // place is where the code of this package has made an operator.
@@ -222,6 +384,9 @@ func try(t *testing.T, text string) (string, error) {
 
 // otherwise runs the scenario with two subtasks, and killed after each step, and compares.
 func (s script) otherwise(t *testing.T, want []string) error {
+	if len(s.crashes) > 0 {
+		return s.bounded(t, want)
+	}
 	want = bySort(want)
 	check := func(how string, got []string, err error) error {
 		if err != nil {
@@ -251,12 +416,72 @@ func (s script) otherwise(t *testing.T, want []string) error {
 	return nil
 }
 
+// bounded runs a scenario with crashes otherwise. With two subtasks the output must be the same. When its records are passed on as they are, it is
+// also killed after each read, and what comes out is compared with the records: where nothing may be lost, all must be there and only
+// they; where nothing may come twice, none may be there more often.
+func (s script) bounded(t *testing.T, want []string) error {
+	got, err := newWorld(t, s).all(2, 0, -1)
+	if err != nil {
+		return fmt.Errorf("with two subtasks: %w", err)
+	}
+	if got, want = bySort(got), bySort(want); !slices.Equal(got, want) {
+		return fmt.Errorf("with two subtasks, it puts out\n%s\nand not\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if !s.has("pass") && !s.has("print") {
+		return nil
+	}
+	calm := s
+	calm.crashes, calm.decisions = map[int]bool{}, map[int]int{}
+	calm.parts = calm.parts[len(calm.parts)-1:]
+	ideal, err := newWorld(t, calm).all(1, 0, -1)
+	if err != nil {
+		return fmt.Errorf("without crashes: %w", err)
+	}
+	must := counts(ideal)
+	for part := range s.parts {
+		for n := range s.steps + 1 {
+			before := kills.Load()
+			got, err := newWorld(t, s).all(1+n%2, part, n)
+			if err != nil {
+				return fmt.Errorf("killed after %d reads of part %d: %w", n, part, err)
+			}
+			has := counts(got)
+			for line := range maps.Keys(must) {
+				if has[line] == 0 && !s.has("no-seek") && !s.has("at-most-once") {
+					return fmt.Errorf("killed after %d reads of part %d, it has lost %q", n, part, line)
+				}
+			}
+			again := s.has("at-least-once") || s.has("print") && !s.has("at-most-once")
+			for line, n := range has {
+				if must[line] == 0 || n > must[line] && !again {
+					return fmt.Errorf("killed after %d reads of part %d, it puts out %q %d times, and %d are right", n, part, line, n, must[line])
+				}
+			}
+			if kills.Load() == before {
+				break // the part has no more reads
+			}
+		}
+	}
+	return nil
+}
+
+// counts counts the lines of output.
+func counts(lines []string) map[string]int {
+	m := map[string]int{}
+	for _, l := range lines {
+		if strings.HasPrefix(l, "out ") {
+			m[l]++
+		}
+	}
+	return m
+}
+
 // bySort orders the lines between stops.
 func bySort(lines []string) []string {
 	lines = slices.Clone(lines)
 	from := 0
 	for i, l := range lines {
-		if l == "stopped" {
+		if l == "stopped" || l == "crashed" {
 			slices.Sort(lines[from:i])
 			from = i + 1
 		}
