@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -13,9 +14,9 @@ import (
 // curve is a number of points that differ in one thing.
 type curve struct {
 	name, title, axis string
-	// plot says that there is a picture of it; logarithmic that its x axis is one.
-	plot, logarithmic bool
-	points            []*point
+	// plot says that there is a picture of it, wall that it shows wall time too; logarithmic that its x axis is one.
+	plot, wall, logarithmic bool
+	points                  []*point
 }
 
 // point is a work, and what it took.
@@ -33,8 +34,8 @@ func (p *point) perRecord(all []time.Duration) float64 {
 	return float64(median(all)) / float64(p.work.Input.Records)
 }
 
-// checkpoints is the time between checkpoints: short, so that also short runs have some.
-const checkpoints = 200 * time.Millisecond
+// checkpoints is how many there are in a run.
+const checkpoints = 10
 
 // tumbling is the size of windows unless a curve is about them.
 const tumbling = 10 * time.Second
@@ -45,10 +46,10 @@ func allCurves(o options) []*curve {
 }
 
 func parallelismCurve(o options) *curve {
-	c := &curve{name: "parallelism", title: "Subtasks of source and window, 10,000 keys", axis: "parallelism", plot: true, logarithmic: true}
+	c := &curve{name: "parallelism", title: "Subtasks of source and window, 10,000 keys", axis: "parallelism", plot: true, wall: true, logarithmic: true}
 	for _, n := range []int{1, 2, 4, 8} {
 		for _, plain := range []bool{false, true} {
-			p := &point{series: "as it is", x: strconv.Itoa(n), work: work{Input: input{Records: o.records, Keys: 10_000, Spacing: 10 * time.Microsecond}, Parallelism: n, Size: tumbling, Every: checkpoints, Plain: plain}}
+			p := &point{series: "as it is", x: strconv.Itoa(n), work: work{Input: input{Records: o.records, Keys: 10_000, Spacing: 10 * time.Microsecond}, Parallelism: n, Size: tumbling, Checkpoints: checkpoints, Plain: plain}}
 			if plain {
 				p.series = "each record exchanged"
 			}
@@ -73,7 +74,7 @@ func skewCurve(o options) *curve {
 		{"1M, Zipf 1.1", 1_000_000, "zipf"},
 	} {
 		for _, plain := range []bool{false, true} {
-			p := &point{series: "as it is", x: k.name, work: work{Input: input{Records: o.records, Keys: k.keys, Skew: k.skew, Spacing: 10 * time.Microsecond}, Parallelism: 2, Size: tumbling, Every: checkpoints, Plain: plain}}
+			p := &point{series: "as it is", x: k.name, work: work{Input: input{Records: o.records, Keys: k.keys, Skew: k.skew, Spacing: 10 * time.Microsecond}, Parallelism: 2, Size: tumbling, Checkpoints: checkpoints, Plain: plain}}
 			if plain {
 				p.series = "each record exchanged"
 			}
@@ -92,7 +93,7 @@ func keysCurve(o options) *curve {
 		in := input{Records: max(o.records, 4*int64(keys)), Keys: uint64(keys), Spacing: 10 * time.Microsecond}
 		c.points = append(c.points,
 			&point{series: "no checkpoints", x: strconv.FormatFloat(keys, 'f', 0, 64), work: work{Input: in, Parallelism: 1, Size: forever}},
-			&point{series: "checkpoint every 200 ms", x: strconv.FormatFloat(keys, 'f', 0, 64), work: work{Input: in, Parallelism: 1, Size: forever, Every: checkpoints}})
+			&point{series: "ten checkpoints", x: strconv.FormatFloat(keys, 'f', 0, 64), work: work{Input: in, Parallelism: 1, Size: forever, Checkpoints: checkpoints}})
 	}
 	return c
 }
@@ -104,7 +105,7 @@ func panesCurve(o options) *curve {
 		seconds := max(2*panes, o.records/perSecond) // at least half of the run has windows that are full
 		c.points = append(c.points, &point{series: "sliding windows", x: strconv.FormatInt(panes, 10), work: work{
 			Input: input{Records: seconds * perSecond, Keys: 1000, Spacing: time.Second / perSecond}, Parallelism: 1,
-			Size: time.Duration(panes) * time.Second, Slide: time.Second, Every: checkpoints,
+			Size: time.Duration(panes) * time.Second, Slide: time.Second, Checkpoints: checkpoints,
 		}})
 	}
 	return c
@@ -119,7 +120,7 @@ func memoryCurve(o options) *curve {
 	c.points = []*point{
 		{series: "flat table", x: x, work: work{Input: in, Flat: true, Size: forever}},
 		{series: "job", x: x, work: work{Input: in, Parallelism: 1, Size: forever, Wide: true}},
-		{series: "job, checkpoint every 200 ms", x: x, work: work{Input: in, Parallelism: 1, Size: forever, Wide: true, Every: checkpoints}},
+		{series: "job, ten checkpoints", x: x, work: work{Input: in, Parallelism: 1, Size: forever, Wide: true, Checkpoints: checkpoints}},
 	}
 	return c
 }
@@ -180,6 +181,28 @@ func (c *curve) printMemory(out io.Writer) {
 		fmt.Fprintf(out, "B20  %-30s %5.1f bytes for a key, flat table %.1f: ratio %.2f, must %.1f, moonshot %.1f: %s\n", p.series,
 			float64(p.last.PeakBytes)/float64(p.work.Input.Keys), reference/float64(p.work.Input.Keys), ratio, b20Must, b20Moonshot, word)
 	}
+}
+
+// fill takes what an earlier run has measured from the rows of its CSV file.
+func (c *curve) fill(rows [][]string) error {
+	for _, p := range c.points {
+		i := slices.IndexFunc(rows, func(r []string) bool { return r[0] == c.name && r[1] == p.series && r[2] == p.x })
+		if i < 0 {
+			return fmt.Errorf("%s at %s %s is not in the CSV file: measure it first", p.series, c.axis, p.x)
+		}
+		var numbers [6]float64
+		for k := range numbers {
+			var err error
+			if numbers[k], err = strconv.ParseFloat(rows[i][3+k], 64); err != nil {
+				return fmt.Errorf("%s at %s %s: %w", p.series, c.axis, p.x, err)
+			}
+		}
+		records := numbers[0]
+		p.work.Input.Records = int64(records)
+		p.cpu, p.wall = []time.Duration{time.Duration(numbers[2] * records)}, []time.Duration{time.Duration(numbers[3] * records)}
+		p.last = measured{Tally: tally{Results: int64(numbers[1])}, PeakBytes: int64(numbers[4]), Epochs: int64(numbers[5])}
+	}
+	return nil
 }
 
 // rows are those of the CSV file.

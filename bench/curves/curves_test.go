@@ -5,15 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +47,7 @@ func TestWorkGivesWhatALoopGives(t *testing.T) {
 	zipf, hot := in, in
 	zipf.Skew, hot.Skew = "zipf", "hot"
 	for name, w := range map[string]work{
-		"tumbling":     {Input: in, Parallelism: 1, Size: tumbling, Every: 20 * time.Millisecond},
+		"tumbling":     {Input: in, Parallelism: 1, Size: tumbling, Checkpoints: 5},
 		"two subtasks": {Input: zipf, Parallelism: 2, Size: tumbling},
 		"plain":        {Input: hot, Parallelism: 2, Size: tumbling, Plain: true},
 		"sliding":      {Input: in, Parallelism: 1, Size: 7 * time.Second, Slide: time.Second},
@@ -58,6 +55,9 @@ func TestWorkGivesWhatALoopGives(t *testing.T) {
 		"flat":         {Input: in, Size: forever, Flat: true},
 	} {
 		m, err := w.do(t.Context())
+		if w.Checkpoints > 0 && m.Epochs < w.Checkpoints {
+			t.Errorf("%s: %d epochs, want %d or more", name, m.Epochs, w.Checkpoints)
+		}
 		if want := byHand(w); err != nil || m.Tally != want || m.Wall <= 0 {
 			t.Errorf("%s: %+v, %v; want %+v", name, m, err, want)
 		}
@@ -98,7 +98,7 @@ func TestKeysAreAsFrequentAsTheyShouldBe(t *testing.T) {
 // few is a curve of four points over two works.
 func few() *curve {
 	in := input{Records: 1000, Keys: 10}
-	return &curve{name: "few", title: "A <title> & more", axis: "x", plot: true, logarithmic: true, points: []*point{
+	return &curve{name: "few", title: "A <title> & more", axis: "x", plot: true, wall: true, logarithmic: true, points: []*point{
 		{series: "a", x: "1", work: work{Input: in, Parallelism: 1}},
 		{series: "b", x: "1", work: work{Input: in, Parallelism: 1, Plain: true}},
 		{series: "a", x: "100000", work: work{Input: in, Parallelism: 2}},
@@ -182,27 +182,30 @@ func TestNiceStep(t *testing.T) {
 	}
 }
 
-// TestOneCurveReplacesItsRows keeps the rows of other curves.
-func TestOneCurveReplacesItsRows(t *testing.T) {
+// TestPlotsAreDrawnFromTheFile draws a curve from its rows, as it was drawn when it was measured.
+func TestPlotsAreDrawnFromTheFile(t *testing.T) {
+	c := few()
+	for i, p := range c.points {
+		p.cpu, p.wall = []time.Duration{time.Duration(i+1) * 10_000}, []time.Duration{40_000}
+		p.last = measured{Tally: tally{Results: 5}, PeakBytes: 6, Epochs: 7}
+	}
 	path := filepath.Join(t.TempDir(), "curves.csv")
-	row := func(curve string) []string { return []string{curve, "a", "1", "1", "1", "1", "1", "1", "1"} }
-	if rows, err := readRows(path, "keys"); err != nil || rows != nil {
+	if rows, err := readRows(path); err != nil || rows != nil {
 		t.Errorf("no file yet: %v, %v", rows, err)
 	}
-	if err := writeRows(path, [][]string{row("keys"), row("skew")}); err != nil {
+	if err := writeRows(path, c.rows()); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := readRows(path, "keys")
-	if err != nil || len(rows) != 1 || !slices.Equal(rows[0], row("skew")) {
-		t.Errorf("rows that stay: %v, %v", rows, err)
+	rows, err := readRows(path)
+	if err != nil || fmt.Sprint(rows) != fmt.Sprint(c.rows()) {
+		t.Fatalf("read %v, %v; want %v", rows, err, c.rows())
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	again := few()
+	if err := again.fill(rows); err != nil || !bytes.Equal(again.svg(), c.svg()) || fmt.Sprint(again.rows()) != fmt.Sprint(c.rows()) {
+		t.Errorf("%v:\n%s\nwant\n%s", err, again.svg(), c.svg())
 	}
-	all, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil || len(all) != 3 || !slices.Equal(all[0], columns) {
-		t.Errorf("the file: %v, %v", all, err)
+	if err := few().fill(rows[1:]); err == nil || err.Error() != "a at x 1 is not in the CSV file: measure it first" {
+		t.Errorf("a row is missing: %v", err)
 	}
 }
 

@@ -223,10 +223,10 @@ type work struct {
 	Input       input         `json:"input"`
 	Parallelism int           `json:"parallelism"`
 	Size        time.Duration `json:"size"`
-	Slide       time.Duration `json:"slide,omitempty"` // 0 is tumbling
-	Every       time.Duration `json:"every,omitempty"` // between checkpoints; 0 is none
-	Plain       bool          `json:"plain,omitempty"` // without aggregation before the exchange
-	Wide        bool          `json:"wide,omitempty"`  // accumulators of 32 bytes
+	Slide       time.Duration `json:"slide,omitempty"`       // 0 is tumbling
+	Checkpoints int64         `json:"checkpoints,omitempty"` // about so many in a run, as many however busy the machine is
+	Plain       bool          `json:"plain,omitempty"`       // without aggregation before the exchange
+	Wide        bool          `json:"wide,omitempty"`        // accumulators of 32 bytes
 	// Flat fills a table without an engine instead: see flatTable.
 	Flat bool `json:"flat,omitempty"`
 }
@@ -270,13 +270,14 @@ func run[A any](ctx context.Context, w work, a agg.Aggregator[event, A, A], read
 		Parallelism: w.Parallelism, Log: slog.New(slog.DiscardHandler), Observe: func(s millrace.Status) { m.Epochs = s.Epochs },
 	}
 	cfg.Checkpoint.Interval = 1000 * time.Hour // Without a directory, checkpoints would be kept in memory.
-	if w.Every > 0 {
+	if w.Checkpoints > 0 {
 		var dir string
 		if dir, err = os.MkdirTemp("", "millrace-curves-"); err != nil {
 			return m, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		cfg.Checkpoint = millrace.CheckpointConfig{Dir: dir, Interval: w.Every}
+		cfg.Checkpoint.Dir = dir
+		cfg.Checkpoint.EveryRecords = max(1, w.Input.Records/w.Checkpoints/int64(w.Parallelism))
 	}
 	err = millrace.Run(ctx, j, cfg)
 	m.Tally = s.tally

@@ -5,6 +5,7 @@
 //
 //	go run ./bench/curves                          # all curves into docs/plots
 //	go run ./bench/curves -only keys -maxkeys 1e8  # one curve, further than 24 GB of memory may allow
+//	go run ./bench/curves -draw                    # the plots once more, from the CSV file
 //
 // Each point is a process of its own, so that none inherits the heap of another; the median of several rounds, in turn over all points of
 // a curve, counts. Runs over the same records must give the same results.
@@ -35,6 +36,7 @@ type options struct {
 	records int64
 	maxKeys float64
 	rounds  int
+	draw    bool
 	child   string
 }
 
@@ -56,6 +58,7 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.Int64Var(&o.records, "records", 10_000_000, "records of a run; with many keys it is four for each")
 	flags.Float64Var(&o.maxKeys, "maxkeys", 1e7, "the most keys held")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each point is measured")
+	flags.BoolVar(&o.draw, "draw", false, "measure nothing: draw the plots from the CSV file")
 	flags.StringVar(&o.child, "child", "", "do this work and tell: for processes that this program starts")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -95,16 +98,21 @@ func start(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	path := filepath.Join(o.out, "curves.csv")
-	rows, err := readRows(path, o.only)
+	rows, err := readRows(path)
 	if err != nil {
 		return err
 	}
 	for _, c := range curves {
-		if err := c.measure(ctx, o.rounds, inProcess); err != nil {
+		if o.draw {
+			err = c.fill(rows)
+		} else {
+			err = c.measure(ctx, o.rounds, inProcess)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		c.print(out)
-		rows = append(rows, c.rows()...)
+		rows = append(slices.DeleteFunc(rows, func(r []string) bool { return r[0] == c.name }), c.rows()...)
 		if c.plot {
 			if err := os.WriteFile(filepath.Join(o.out, c.name+".svg"), c.svg(), 0o644); err != nil {
 				return err
@@ -157,11 +165,8 @@ func inProcess(ctx context.Context, w work) (m measured, err error) {
 
 var columns = []string{"curve", "series", "x", "records", "results", "cpu_ns_per_record", "wall_ns_per_record", "peak_bytes", "epochs"}
 
-// readRows returns the rows of an earlier run that stay: none, or those of the curves that are not measured now.
-func readRows(path, only string) ([][]string, error) {
-	if only == "" {
-		return nil, nil
-	}
+// readRows returns the rows of an earlier run, none if there was none.
+func readRows(path string) ([][]string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -170,11 +175,13 @@ func readRows(path, only string) ([][]string, error) {
 		return nil, err
 	}
 	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
+	r := csv.NewReader(f)
+	r.FieldsPerRecord = len(columns)
+	rows, err := r.ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return slices.DeleteFunc(rows, func(r []string) bool { return r[0] == only || r[0] == columns[0] }), nil
+	return slices.DeleteFunc(rows, func(r []string) bool { return r[0] == columns[0] }), nil
 }
 
 func writeRows(path string, rows [][]string) error {

@@ -23,7 +23,7 @@ const (
 // colors tell series apart, also for those who see few colours.
 var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7"}
 
-// svg draws ns for a record over x: CPU time as a line, wall time as a dashed one.
+// svg draws ns for a record over x: CPU time as a line, wall time, where it is shown, as a dashed one.
 func (c *curve) svg() []byte {
 	var series, xs []string
 	largest := 0.0
@@ -34,7 +34,10 @@ func (c *curve) svg() []byte {
 		if !slices.Contains(xs, p.x) {
 			xs = append(xs, p.x)
 		}
-		largest = max(largest, p.perRecord(p.cpu), p.perRecord(p.wall))
+		largest = max(largest, p.perRecord(p.cpu))
+		if c.wall {
+			largest = max(largest, p.perRecord(p.wall))
+		}
 	}
 	step := niceStep(largest)
 	top := math.Ceil(largest/step) * step
@@ -42,7 +45,11 @@ func (c *curve) svg() []byte {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="12">`+"\n", plotWidth, plotHeight)
 	fmt.Fprintf(&b, `<rect width="%g" height="%g" fill="white"/>`+"\n", plotWidth, plotHeight)
 	text(&b, plotLeft, 22, "start", 15, c.title)
-	text(&b, plotLeft, 38, "start", 11, "ns for a record: CPU time of the process, dashed: wall time")
+	what := "ns for a record: CPU time of the process"
+	if c.wall {
+		what += ", dashed: wall time"
+	}
+	text(&b, plotLeft, 38, "start", 11, what)
 	y := func(v float64) float64 { return plotTop + plotInnerHeight*(1-v/top) }
 	for v := 0.0; v <= top+step/2; v += step {
 		fmt.Fprintf(&b, `<line x1="%g" y1="%.1f" x2="%g" y2="%.1f" stroke="#ddd"/>`+"\n", plotLeft, y(v), plotWidth-plotRight, y(v))
@@ -50,13 +57,15 @@ func (c *curve) svg() []byte {
 	}
 	x := c.scale(xs)
 	for _, label := range xs {
-		text(&b, x(label), plotHeight-plotBottom+18, "middle", 12, thousands(label))
+		text(&b, x(label), plotHeight-plotBottom+18, "middle", 11, thousands(label))
 	}
 	text(&b, plotLeft+plotInnerWidth/2, plotHeight-plotBottom+38, "middle", 12, c.axis)
 	for i, name := range series {
 		color := colors[i%len(colors)]
 		c.line(&b, name, color, "", x, func(p *point) float64 { return y(p.perRecord(p.cpu)) })
-		c.line(&b, name, color, dashWall, x, func(p *point) float64 { return y(p.perRecord(p.wall)) })
+		if c.wall {
+			c.line(&b, name, color, dashWall, x, func(p *point) float64 { return y(p.perRecord(p.wall)) })
+		}
 		at := plotLeft + float64(i)*plotInnerWidth/float64(len(series))
 		fmt.Fprintf(&b, `<rect x="%.1f" y="%g" width="12" height="12" fill="%s"/>`+"\n", at, plotHeight-20, color)
 		text(&b, at+18, plotHeight-10, "start", 12, name)
