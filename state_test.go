@@ -56,7 +56,7 @@ func (m *meter) OnTimer(c *millrace.Call[string, string], t millrace.Timer) erro
 	return nil
 }
 
-func rides(n int) []ride {
+func storedRides(n int) []ride {
 	in := make([]ride, n)
 	for i := range in {
 		at := int64(i / 2)
@@ -86,7 +86,7 @@ func everything(in []ride, to func(name string) connect.Sink[string]) *millrace.
 
 // TestStateOnDiskSurvivesKills kills a job whose state is moved to the disk after each batch, and lets it go on with the disk or without it.
 func TestStateOnDiskSurvivesKills(t *testing.T) {
-	in := rides(1500)
+	in := storedRides(1500)
 	var starts, evicted, reads atomic.Int64
 	r := millracetest.Crash(t, func(w *millracetest.Trial) *millrace.Job {
 		return everything(in, func(name string) connect.Sink[string] { return w.Collect[string](name) })
@@ -210,7 +210,7 @@ func TestStateDirIsOfOneJob(t *testing.T) {
 	out := memory.NewSink[string]()
 	var second error
 	job := millrace.NewJob("keys")
-	job.From("in", memory.Of(rides(1)...)).Map(func(r ride) string {
+	job.From("in", memory.Of(storedRides(1)...)).Map(func(r ride) string {
 		second = millrace.Run(context.Background(), manyKeys(1, memory.NewSink[millrace.Pane[string, int64]]()), cfg())
 		return r.Base
 	}).To("out", out)
