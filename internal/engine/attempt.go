@@ -86,12 +86,12 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), errors.Join(err, a.closeCommitters())
 	}
 	if a.manifest != nil && a.manifest.Finished {
-		what := "job has finished already: nothing to do"
 		if a.manifest.Drained {
-			what = "job was drained: all its windows have fired, there is nothing to go on with"
+			a.cfg.Log.Info("job was drained: all its windows have fired, there is nothing to go on with", "job", a.cfg.Job, "epoch", a.base)
+		} else {
+			a.cfg.Log.Info("job has finished already: nothing to do", "job", a.cfg.Job, "epoch", a.base,
+				"hint", "to run it again, give it another checkpoint directory and other outputs")
 		}
-		a.cfg.Log.Info(what, "job", a.cfg.Job, "epoch", a.base,
-			"hint", "to run it again, give it another checkpoint directory and other outputs")
 		a.outcome = epoch.Finished
 		return a.summary(), a.closeCommitters()
 	}

@@ -13,7 +13,7 @@ import (
 
 // warn tells that a source or sink promises less than the job, in the log and in the status.
 func (a *attempt) warn(n *graph.Node, what string) {
-	a.cfg.Log.Warn(string(n.Kind)+" "+what, "job", a.cfg.Job, string(n.Kind), n.ID)
+	a.cfg.Log.Warn("less is promised than by the job", "job", a.cfg.Job, string(n.Kind), n.ID, "note", string(n.Kind)+" "+what)
 	a.warnings = append(a.warnings, fmt.Sprintf("%s %q %s", n.Kind, n.ID, what))
 }
 

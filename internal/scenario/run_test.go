@@ -151,7 +151,7 @@ type onceReader struct {
 
 func (r *onceReader) Read(ctx context.Context, out []rec) (int, error) {
 	n, err := r.Reader.Read(ctx, out)
-	r.world.fed = r.Reader.Position()
+	r.world.fed = r.Position()
 	return n, err
 }
 
