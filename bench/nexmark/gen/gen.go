@@ -46,38 +46,39 @@ type Config struct {
 	Base int64
 }
 
-func (c Config) withDefaults() Config {
+func (c *Config) withDefaults() Config {
+	d := *c
 	if c.Rate == 0 {
-		c.Rate = 10_000
+		d.Rate = 10_000
 	}
 	if c.Seed == 0 {
-		c.Seed = 1
+		d.Seed = 1
 	}
 	if c.Group == 0 {
-		c.Group = 1
+		d.Group = 1
 	}
 	if c.Base == 0 {
-		c.Base = Base
+		d.Base = Base
 	}
-	return c
+	return d
 }
 
 // Check returns all mistakes, joined.
-func (c Config) Check() error {
-	c = c.withDefaults()
+func (c *Config) Check() error {
+	d := c.withDefaults()
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("nexmark: "+format, args...)) }
-	if c.Events < 0 || c.Events > math.MaxInt64/1_000_000-epoch*inFlight {
-		wrong("Events is %d: it must be from 0 to 9e12", c.Events)
+	if d.Events < 0 || d.Events > math.MaxInt64/1_000_000-epoch*inFlight {
+		wrong("Events is %d: it must be from 0 to 9e12", d.Events)
 	}
-	if c.Rate < 1 || c.Rate > 1e9 {
-		wrong("Rate is %d: it must be from 1 to 1e9 events per second", c.Rate)
+	if d.Rate < 1 || d.Rate > 1e9 {
+		wrong("Rate is %d: it must be from 1 to 1e9 events per second", d.Rate)
 	}
 	switch {
-	case c.Group < 1 || c.Group > 1<<40:
-		wrong("Group is %d: it must be from 1 to 2^40", c.Group)
-	case c.Group%stride == 0:
-		wrong("Group is %d: it must not be a multiple of %d, or some events would come twice and others never", c.Group, stride)
+	case d.Group < 1 || d.Group > 1<<40:
+		wrong("Group is %d: it must be from 1 to 2^40", d.Group)
+	case d.Group%stride == 0:
+		wrong("Group is %d: it must not be a multiple of %d, or some events would come twice and others never", d.Group, stride)
 	}
 	return errors.Join(errs...)
 }

@@ -236,11 +236,14 @@ func Q10(in Input, out *Out[row.Q10]) {
 	out.flush()
 }
 
+// session is a session of a bidder.
+type session struct{ start, last, bids int64 }
+
+// near reports whether a bid at a time belongs to the session.
+func (s *session) near(ms int64) bool { return ms >= s.start-sessionGap && ms <= s.last+sessionGap }
+
 // Q11 counts the bids of each bidder's sessions.
 func Q11(in Input, out *Out[row.Q11]) {
-	type session struct {
-		start, last, bids int64
-	}
 	type bidder struct {
 		session
 		// others are sessions before or behind, which are open because of disorder.
@@ -249,10 +252,8 @@ func Q11(in Input, out *Out[row.Q11]) {
 		timed bool
 	}
 	bidders, ending := newTable[bidder](), due{}
-	// near says that a time belongs to a session.
-	near := func(s *session, ms int64) bool { return ms >= s.start-sessionGap && ms <= s.last+sessionGap }
 	add := func(b *bidder, ms int64) {
-		if b.bids > 0 && len(b.others) == 0 && near(&b.session, ms) {
+		if b.bids > 0 && len(b.others) == 0 && b.near(ms) {
 			b.start, b.last, b.bids = min(b.start, ms), max(b.last, ms), b.bids+1
 			return
 		}
@@ -263,7 +264,7 @@ func Q11(in Input, out *Out[row.Q11]) {
 		}
 		kept := all[:0]
 		for _, o := range all {
-			if near(&o, s.start) || near(&o, s.last) {
+			if o.near(s.start) || o.near(s.last) {
 				s.start, s.last, s.bids = min(s.start, o.start), max(s.last, o.last), s.bids+o.bids
 			} else {
 				kept = append(kept, o)

@@ -34,7 +34,6 @@ func parent(ctx context.Context, o options, query string) (n need, err error) {
 	if err != nil {
 		return n, err
 	}
-	//nolint:gosec // it is this program
 	cmd := exec.CommandContext(ctx, self, "-child", "-query", query, "-events", strconv.FormatInt(o.events, 10), "-rate", strconv.FormatInt(o.rate, 10),
 		"-parallelism", strconv.Itoa(o.parallelism), "-checkpoint", o.checkpoint.String())
 	cmd.Stderr = os.Stderr
