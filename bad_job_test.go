@@ -307,6 +307,9 @@ func TestAllMistakesComeAtOnceWithTheirLines(t *testing.T) {
 // TestWrongConfigurationIsNamed sets every option to a wrong value, alone and all together.
 func TestWrongConfigurationIsNamed(t *testing.T) {
 	ck := func(c millrace.CheckpointConfig) millrace.Config { return millrace.Config{Checkpoint: c} }
+	st := func(c millrace.StateConfig) millrace.Config {
+		return millrace.Config{State: c, Checkpoint: millrace.CheckpointConfig{Dir: "dir"}}
+	}
 	cases := []struct {
 		cfg  millrace.Config
 		want string
@@ -327,6 +330,16 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		{ck(millrace.CheckpointConfig{Timeout: -1}), "millrace: config: Checkpoint.Timeout is -1ns: it must not be negative"},
 		{ck(millrace.CheckpointConfig{EveryRecords: -1}), "millrace: config: Checkpoint.EveryRecords is -1: it must not be negative"},
 		{ck(millrace.CheckpointConfig{TolerateFailures: -1}), "millrace: config: Checkpoint.TolerateFailures is -1: it must not be negative"},
+		{st(millrace.StateConfig{Backend: "rocks"}), `millrace: config: State.Backend is "rocks": it must be "memory" or "disk"`},
+		{st(millrace.StateConfig{MemoryBudget: 1 << 30}), "millrace: config: State.MemoryBudget is 1073741824: only the disk backend has a budget; set State.Backend to DiskBackend"},
+		{
+			st(millrace.StateConfig{Backend: millrace.DiskBackend, MemoryBudget: 16<<20 - 1}),
+			"millrace: config: State.MemoryBudget is 16777215: with the disk backend it must be at least 16777216 (16 MiB)",
+		},
+		{
+			millrace.Config{State: millrace.StateConfig{Backend: millrace.DiskBackend, MemoryBudget: 16 << 20}},
+			"millrace: config: State.Backend is disk and Checkpoint.Dir is empty: without a directory, checkpoints are kept in memory, and state with them",
+		},
 		{ck(millrace.CheckpointConfig{Keep: -1}), "millrace: config: Checkpoint.Keep is -1: it must not be negative"},
 	}
 	for _, c := range cases {

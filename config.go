@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/engine"
 	"github.com/millrace-stream/millrace/internal/exchange"
 )
@@ -19,10 +21,24 @@ type Config struct {
 	// KeyGroups is the number of parts into which keys are hashed, the most that Parallelism can be; 0 means 128. It is fixed at the
 	// first start of a job.
 	KeyGroups int
+	// Delivery is what the job promises about its records; 0 is ExactlyOnce. It may change from run to run.
+	Delivery Delivery
 	// Checkpoint says where and how often checkpoints are taken.
 	Checkpoint CheckpointConfig
+	// From is the directory of a savepoint at which a job begins that has no checkpoint of its own: the same one, whose checkpoints are elsewhere or
+	// lost, at any parallelism; a changed one, as far as a checkpoint would let it; or, under another name, a fork, whose sinks are its own and touch
+	// nothing of the first job's. A job that has begun at the savepoint goes on from its checkpoints when it is started with the same
+	// From again. One that has other checkpoints is refused.
+	From string
+	// FromAgain lets a job that has checkpoints go back to the savepoint From, which must be its own. What was read since then is read again: exactly-once
+	// sinks withdraw what they have shown since, those that write through show it again. It holds for each start that it is given to.
+	FromAgain bool
+	// Control, if not nil, is what other goroutines ask the job by: for a savepoint, to stop, to drain.
+	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
 	Restart RestartConfig
+	// State says where keyed state is kept: in memory, or beside it on the disk.
+	State StateConfig
 	// Linger is the longest time for which a record waits for its batch to fill, under load; without load it does not
 	// wait. 0 means 2 ms.
 	Linger time.Duration
@@ -37,6 +53,25 @@ type Config struct {
 	Observe      func(Status)
 	ObserveEvery time.Duration
 }
+
+// Delivery is what a job promises about its records when it dies and goes on. It holds from source to sink as far as both can keep it: what
+// they cannot, the job says when it starts (Status.Warnings).
+type Delivery = connect.Guarantee
+
+// What a job can promise.
+const (
+	// ExactlyOnce: what is committed is as if nothing had happened. Results are seen when their epoch is decided. Sinks that write through may
+	// show those of the last epoch again.
+	ExactlyOnce = connect.ExactlyOnce
+	// AtLeastOnce: each record has its effect, on state and on every sink, and those since the last checkpoint may have it twice: results of the last
+	// epoch may come again, and sums and counts be too high. Results are seen without waiting for a decision, and tasks do not
+	// wait for the barriers of their inputs.
+	AtLeastOnce = connect.AtLeastOnce
+	// AtMostOnce: no record has its effect twice. What has been read is in a checkpoint before anything that comes of it is given to a sink that writes
+	// through, so what that sink had not been given of the last epoch is lost. State is exact, and exactly-once sinks lose nothing. Output of an
+	// epoch is held in memory until the epoch is decided.
+	AtMostOnce = connect.AtMostOnce
+)
 
 // CheckpointConfig says where and how often checkpoints are taken.
 type CheckpointConfig struct {
@@ -59,6 +94,34 @@ type CheckpointConfig struct {
 	// Compress compresses checkpoint files with zstd.
 	Compress bool
 }
+
+// StateBackend is a place for keyed state.
+type StateBackend string
+
+// The places for keyed state.
+const (
+	// MemoryBackend keeps all keyed state in memory. It is the default, and the fastest.
+	MemoryBackend StateBackend = "memory"
+	// DiskBackend keeps in memory what has changed last, up to a budget, and the rest on disk: state can be larger than memory, and
+	// the job is slower.
+	DiskBackend StateBackend = "disk"
+)
+
+// StateConfig says where keyed state is kept. It may change from run to run: checkpoints do not depend on it.
+type StateConfig struct {
+	// Backend is the place; empty means MemoryBackend.
+	Backend StateBackend
+	// Dir is a local directory for the DiskBackend; the job has a folder of its name in it. What is there is made anew at each start and
+	// removed at the end. Empty means a folder beside the checkpoints.
+	Dir string
+	// MemoryBudget is how many bytes keyed state may take in memory with the DiskBackend, at least 16 MiB. It holds for the process, which
+	// needs more for everything else, and for what the garbage collector has not collected: setting GOMEMLIMIT a fifth above the
+	// budget keeps that small.
+	MemoryBudget int64
+}
+
+// minMemoryBudget is the least with which the disk can be used.
+const minMemoryBudget = 16 << 20
 
 // RestartConfig says what happens after failures that may go away by themselves. Errors in data or functions never do.
 type RestartConfig struct {
@@ -108,6 +171,8 @@ type Status struct {
 	// Elapsed and InRun are the time and the records read in this run.
 	Elapsed time.Duration
 	InRun   int64
+	// State is what keyed state takes, with the DiskBackend; otherwise it is empty.
+	State StateStatus
 	// Operators is the ledger.
 	Operators []OperatorStatus
 	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
@@ -115,6 +180,9 @@ type Status struct {
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
 	Ended, Finished bool
 }
+
+// StateStatus is what keyed state takes with the DiskBackend.
+type StateStatus = engine.StateStatus
 
 // OperatorStatus is the ledger of one operator, over all subtasks and restarts.
 type OperatorStatus = engine.OperatorStatus
@@ -130,6 +198,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.KeyGroups == 0 {
 		c.KeyGroups = 128
+	}
+	if c.Delivery == 0 {
+		c.Delivery = ExactlyOnce
 	}
 	set(&c.Checkpoint.Interval, time.Second)
 	set(&c.Checkpoint.Timeout, 10*time.Minute)
@@ -147,6 +218,12 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.StopTimeout, 30*time.Second)
 	set(&c.ObserveEvery, 200*time.Millisecond)
+	if c.State.Backend == "" {
+		c.State.Backend = MemoryBackend
+	}
+	if c.State.Dir == "" && c.Checkpoint.Dir != "" {
+		c.State.Dir = filepath.Join(c.Checkpoint.Dir, ".state")
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -168,6 +245,12 @@ func (c Config) Validate() error {
 	}
 	if c.Parallelism < 1 || c.Parallelism > c.KeyGroups {
 		wrong("Parallelism is %d: it must be from 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	}
+	if c.Delivery > AtMostOnce {
+		wrong("Delivery is %v: it must be ExactlyOnce, AtLeastOnce or AtMostOnce", c.Delivery)
+	}
+	if c.FromAgain && c.From == "" {
+		wrong("FromAgain without From: there is no savepoint to go back to")
 	}
 	k := c.Checkpoint
 	for _, d := range []struct {
@@ -201,19 +284,46 @@ func (c Config) Validate() error {
 			wrong("%s is %d: it must not be negative", n.name, n.value)
 		}
 	}
+	for _, err := range c.State.wrong(k.Dir) {
+		wrong("%w", err)
+	}
 	return errors.Join(errs...)
+}
+
+// wrong returns what is wrong with the place for keyed state, of a config with defaults.
+func (s StateConfig) wrong(checkpoints string) (errs []error) {
+	switch {
+	case s.Backend == MemoryBackend && s.MemoryBudget != 0:
+		errs = append(errs, fmt.Errorf("State.MemoryBudget is %d: only the disk backend has a budget; set State.Backend to DiskBackend", s.MemoryBudget))
+	case s.Backend == MemoryBackend:
+	case s.Backend != DiskBackend:
+		errs = append(errs, fmt.Errorf("State.Backend is %q: it must be %q or %q", s.Backend, MemoryBackend, DiskBackend))
+	default:
+		if s.MemoryBudget < minMemoryBudget {
+			errs = append(errs, fmt.Errorf("State.MemoryBudget is %d: with the disk backend it must be at least %d (16 MiB)", s.MemoryBudget, minMemoryBudget))
+		}
+		if checkpoints == "" {
+			errs = append(errs, errors.New("State.Backend is disk and Checkpoint.Dir is empty: without a directory, checkpoints are kept in memory, and state with them"))
+		}
+	}
+	return errs
 }
 
 // engine turns a valid config with defaults into that of the engine.
 func (c Config) engine(j *Job) engine.Config {
 	k := c.Checkpoint
 	e := engine.Config{
-		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups,
+		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups, Delivery: c.Delivery,
 		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, Records: k.EveryRecords, Timeout: k.Timeout,
 		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
 		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},
 		StopTimeout: c.StopTimeout, Restarts: c.Restart.Attempts, Backoff: c.Restart.Backoff, MaxBackoff: c.Restart.MaxBackoff,
-		Log: c.Log, ReportEvery: c.ObserveEvery,
+		State: engine.StateConfig{Disk: c.State.Backend == DiskBackend, Dir: c.State.Dir, Memory: c.State.MemoryBudget},
+		Log:   c.Log, ReportEvery: c.ObserveEvery,
+	}
+	e.From, e.FromAgain = c.From, c.FromAgain
+	if c.Control != nil {
+		e.Control = &c.Control.c
 	}
 	if c.Observe != nil {
 		e.Report = func(s engine.Status) { c.Observe(status(s)) }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +53,14 @@ type mainFlags struct {
 	logFormat string
 	logLevel  string
 	progress  bool
+	delivery  string
+	// savepoint is where a signal lets the job write a savepoint; drain says that it lets it drain.
+	savepoint string
+	drain     bool
 }
+
+// deliveries are the values of --delivery.
+var deliveries = map[string]Delivery{"exactly-once": ExactlyOnce, "at-least-once": AtLeastOnce, "at-most-once": AtMostOnce}
 
 func command(job *Job, cfg Config) *cobra.Command {
 	var flags mainFlags
@@ -67,6 +76,14 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.StringVar(&cfg.From, "from", cfg.From, "directory of a savepoint to begin at, if the job has not begun")
+		f.BoolVar(&cfg.FromAgain, "from-again", cfg.FromAgain, "go back to the savepoint although the job has checkpoints of its own")
+		f.StringVar(&flags.savepoint, "savepoint-on-stop", "", "directory for a savepoint that is written when a signal stops the job")
+		f.BoolVar(&flags.drain, "drain-on-stop", false, "let a signal end the input instead: all windows fire and the job has finished")
+		f.StringVar(&flags.delivery, "delivery", "", "exactly-once, at-least-once or at-most-once (empty: as the program says)")
+		f.StringVar((*string)(&cfg.State.Backend), "state", string(cfg.State.Backend), "where keyed state is kept: memory, or disk beside it (empty: memory)")
+		f.StringVar(&cfg.State.Dir, "state-dir", cfg.State.Dir, "directory for keyed state on disk (empty: beside the checkpoints)")
+		f.Var((*byteSize)(&cfg.State.MemoryBudget), "memory", "memory for keyed state with --state disk, such as 512MB or 2GiB")
 		f.StringVar(&flags.logFormat, "log-format", "text", "text or json")
 		f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 		f.BoolVar(&flags.progress, "progress", true, "show progress")
@@ -108,6 +125,13 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		logTo = reporter.LogWriter(out) // log lines stand above the progress line
 	}
 	cfg.Log = log
+	if flags.delivery != "" {
+		d, ok := deliveries[flags.delivery]
+		if !ok {
+			return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", flags.delivery)
+		}
+		cfg.Delivery = d
+	}
 	var last Status
 	observe := cfg.Observe
 	cfg.Observe = func(s Status) {
@@ -119,8 +143,20 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 			reporter.Update(progress(s))
 		}
 	}
-	err = Run(cmd.Context(), job, cfg)
-	stopped := err != nil && cmd.Context().Err() != nil && errors.Is(err, context.Cause(cmd.Context()))
+	ctx := cmd.Context()
+	var asked error
+	if flags.drain && flags.savepoint != "" {
+		return errors.New("--drain-on-stop and --savepoint-on-stop: a job that is drained has come to its end: there is nothing to begin at")
+	}
+	if flags.drain || flags.savepoint != "" {
+		var over func()
+		ctx, over = stopBy(ctx, &cfg, flags, &asked)
+		err = Run(ctx, job, cfg)
+		over()
+	} else {
+		err = Run(ctx, job, cfg)
+	}
+	stopped := err != nil && (errors.Is(err, ErrStopped) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)))
 	sum := console.Summary{
 		Job: job.Name(), In: last.In, Out: last.Out, Late: last.Late, Filtered: last.Filtered, Duplicates: last.Duplicates, Ahead: last.Ahead, Processed: last.InRun,
 		Duration: last.Elapsed, Epochs: uint64(last.Epochs), Restarts: last.Restarts, Outcome: "finished",
@@ -131,6 +167,7 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 	case err != nil:
 		sum.Outcome, sum.Err = "failed", err
 	}
+	err = errors.Join(err, asked)
 	if last.Ended {
 		ferr := reporter.Finish(sum)
 		if ferr == nil && err != nil {
@@ -139,6 +176,33 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		err = errors.Join(err, ferr)
 	}
 	return err
+}
+
+// stopBy lets the end of ctx, which is a signal, ask the job to stop or drain. It returns a context that does not end with it, and what waits for the
+// answer, which goes to asked.
+func stopBy(ctx context.Context, cfg *Config, flags mainFlags, asked *error) (context.Context, func()) {
+	if cfg.Control == nil {
+		cfg.Control = &Control{}
+	}
+	control := cfg.Control
+	run := context.WithoutCancel(ctx)
+	waits, over := context.WithCancel(ctx)
+	group := task.NewGroup(task.NewSystem())
+	group.Go("stop", func() {
+		<-waits.Done()
+		if ctx.Err() == nil {
+			return // the job has ended by itself
+		}
+		if flags.drain {
+			*asked = control.Drain(run)
+		} else {
+			*asked = control.Stop(run, flags.savepoint)
+		}
+	})
+	return run, func() {
+		over()
+		group.Wait()
+	}
 }
 
 type writerFunc func([]byte) (int, error)
@@ -177,4 +241,36 @@ func progress(s Status) console.Progress {
 		p.NewestTime = s.EventTime.UnixNano()
 	}
 	return p
+}
+
+// byteSize is a flag that takes a number of bytes with a unit.
+type byteSize int64
+
+// byteUnits are the units, the longest first: of two that fit, that is meant.
+var byteUnits = []struct {
+	name string
+	size int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1}}
+
+// String implements flag.Value.
+func (b *byteSize) String() string { return strconv.FormatInt(int64(*b), 10) }
+
+// Type implements pflag.Value.
+func (b *byteSize) Type() string { return "bytes" }
+
+// Set implements flag.Value.
+func (b *byteSize) Set(s string) error {
+	for _, u := range byteUnits {
+		number, ok := strings.CutSuffix(s, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || n < 0 || n*float64(u.size) > math.MaxInt64/2 {
+			break
+		}
+		*b = byteSize(n * float64(u.size))
+		return nil
+	}
+	return fmt.Errorf("%q is not a number of bytes: write it as 512MB, 2GiB or 536870912", s)
 }

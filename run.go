@@ -48,7 +48,7 @@ func status(e engine.Status) Status {
 		Duplicates: e.Duplicates, Conflicts: e.Conflicts, Misses: e.Misses, Dropped: e.Dropped, OutOfRange: e.OutOfRange, Warnings: e.Warnings,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
 		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
-		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, InputEnded: e.Watermark == element.EndTime,
+		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, State: e.State, InputEnded: e.Watermark == element.EndTime,
 	}
 	if e.Watermark > element.NoTime && e.Watermark < element.EndTime && e.In > 0 {
 		s.Watermark = operator.Time(e.Watermark)

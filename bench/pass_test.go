@@ -81,39 +81,14 @@ func BenchmarkChain(b *testing.B) {
 		in[i] = five{A: int64(i), B: int64(i * 3), C: int64(i & 63)}
 	}
 	cs := []*contender{
-		{name: "hand, one loop and a copy", run: func() tally {
-			var t tally
-			out := make([]five, 0, batch)
-			for range 20 {
-				for i := range in {
-					r := in[i]
-					r.A += r.B
-					if r.A&15 == 0 {
-						continue
-					}
-					r.B ^= r.C
-					if out = append(out, r); len(out) == cap(out) {
-						addFives(&t, out)
-						out = out[:0]
-					}
-				}
-			}
-			addFives(&t, out)
-			return t
-		}},
+		{name: "hand, one loop and a copy", run: func() tally { return handChain(in, 20) }},
 		{name: "engine, map, filter, map", target: "B2", must: 8, moonshot: 5, run: func() tally {
 			sink := &countingSink[five]{addAll: addFives}
-			job := millrace.NewJob("bench")
 			splits := make([][]five, 20)
 			for i := range splits {
 				splits[i] = in
 			}
-			job.From("in", memory.Splits(splits...)).
-				UpdateRef(func(r *five) { r.A += r.B }).
-				FilterRef(func(r *five) bool { return r.A&15 != 0 }).
-				UpdateRef(func(r *five) { r.B ^= r.C }).
-				To("out", sink)
-			engine{parallelism: 1, every: time.Second}.runJob(b, job)
+			engine{parallelism: 1, every: time.Second}.runJob(b, chainJob(memory.Splits(splits...), sink))
 			return sink.mu.committed
 		}},
 	}

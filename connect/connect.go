@@ -106,15 +106,17 @@ type Mover interface {
 	Moved() (n int64, why string)
 }
 
-// Guarantee is what a sink can promise about the records that it is given.
+// Guarantee is what a job promises about its records, and what a sink can promise about those that it is given.
 type Guarantee uint8
 
-// The guarantees of a sink.
+// The guarantees.
 const (
-	// AtLeastOnce sinks write through: after a crash the records of the last epoch may come again.
+	// AtLeastOnce: nothing is lost. Sinks write through: after a crash the records of the last epoch may come again.
 	AtLeastOnce Guarantee = iota + 1
-	// ExactlyOnce sinks show the records of an epoch when the epoch is decided, once.
+	// ExactlyOnce: nothing is lost, nothing comes twice. Sinks show the records of an epoch when the epoch is decided, once.
 	ExactlyOnce
+	// AtMostOnce: nothing comes twice. After a crash the records of the last epoch may be missing.
+	AtMostOnce
 )
 
 // String returns the guarantee in words.
@@ -124,6 +126,8 @@ func (g Guarantee) String() string {
 		return "at least once"
 	case ExactlyOnce:
 		return "exactly once"
+	case AtMostOnce:
+		return "at most once"
 	}
 	return fmt.Sprintf("Guarantee(%d)", uint8(g))
 }
@@ -139,6 +143,9 @@ type SinkInfo struct {
 	Term uint64
 	// Epoch is the last decided epoch; 0 before the first.
 	Epoch uint64
+	// Delivery is what the job promises; 0 is ExactlyOnce. In a job that is AtLeastOnce, a sink that could do more need not wait for decisions: its
+	// writers may show what they are given at once, and must have shown it when Finish returns.
+	Delivery Guarantee
 }
 
 // Sink is where records of type T go.
@@ -151,7 +158,10 @@ type Sink[T any] interface {
 	OpenCommitter(ctx context.Context, info SinkInfo) (Committer, error)
 }
 
-// Writer takes the records of one parallel instance. It is used by one goroutine, except for what Prepare returns.
+// Writer takes the records of one parallel instance. It is used by one goroutine at a time, except for what Prepare returns.
+//
+// In a job that is AtMostOnce, the writer of a sink that is AtLeastOnce is given the records of an epoch when the epoch is decided, and never
+// again; then comes Flush, and no Prepare.
 type Writer[T any] interface {
 	// Write takes records; it must not keep the slice.
 	Write(ctx context.Context, records []T) error

@@ -34,7 +34,8 @@ type Report struct {
 // collected must then be the same records as those of the reference, in any order. The test also fails when there was nothing
 // to compare, or when no kill hit a job at work.
 //
-// Build makes the job for a start; see Trial. The disk is in memory.
+// Build makes the job for a start; see Trial. The disk is in memory. If Configure gives the job the DiskBackend, all of its keyed state is moved
+// to the disk after each batch, while that of the reference stays in memory.
 func Crash(t TB, build func(*Trial) *millrace.Job, opts ...Option) Report {
 	t.Helper()
 	s, err := newSettings(opts, true)
@@ -146,6 +147,8 @@ func (c *campaign) start(w *Trial, parallelism int, epochs bool, k *killer) (mil
 	cfg.Checkpoint.Dir, cfg.Checkpoint.EveryRecords = "", 0
 	if epochs {
 		cfg.Checkpoint.Dir, cfg.Checkpoint.EveryRecords = stateRoot, c.every
+	} else {
+		cfg.State = millrace.StateConfig{} // the reference keeps all in memory
 	}
 	var status millrace.Status
 	err := c.inTime(c.t, func() (err error) {

@@ -51,7 +51,8 @@ func newKiller(point string, pass int) *killer {
 
 // world is the surroundings of a run on the disk.
 func (k *killer) world(d disk) *env.Env {
-	return &env.Env{Sched: task.NewSystem(), FS: fsx.Inject(d, k.file), Fault: k.hit}
+	// With a disk behind it, state is moved there after each batch: small jobs would never need it.
+	return &env.Env{Sched: task.NewSystem(), FS: fsx.Inject(d, k.file), Fault: k.hit, EvictAll: true}
 }
 
 func (k *killer) hit(point string) error {

@@ -1,6 +1,9 @@
 package nexmark
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/bench/nexmark/gen"
 	"github.com/millrace-stream/millrace/bench/nexmark/row"
@@ -40,86 +43,80 @@ func offers(events Events) millrace.Stream[offer] {
 func Q9(events Events) millrace.Stream[row.Q9] {
 	return offers(events).
 		KeyByRef((*offer).auction).
-		ProcessWith("auction", func(s *state.Set[int64]) *auctioneer {
-			return &auctioneer{lot: s.Value[lot]("lot"), early: s.List[earlyBid]("early")}
-		})
+		Process("auction", takeOffer, onAuctionTimer)
 }
 
-// auctioneer keeps the best bid of an auction until it expires.
-type auctioneer struct {
-	lot *state.Value[lot]
-	// early are bids that come before the auction: because events are out of order, or because they were made before it opened and do not count.
-	early *state.List[earlyBid]
-}
-
+// lot is an auction until it expires, with its best bid so far.
 type lot struct {
 	// Known says that the auction has come.
 	Known                             bool
 	Seller, Category, Opened, Expires int64
-	// Bidder, Price, Time and Event are those of the best bid; without one the price is 0.
-	Bidder, Price, Time, Event int64
-	// LastEarly is the latest time of an early bid.
-	LastEarly int64
+	// Best has no price as long as there is none.
+	Best madeOffer
+	// Early are bids that come before the auction: because events are out of order, or because they were made before it opened, or after it has closed, and do
+	// not count.
+	Early []madeOffer
 }
 
-type earlyBid struct{ Bidder, Price, Time, Event int64 }
+type madeOffer struct{ Bidder, Price, Time, Event int64 }
 
-// better reports whether the lot is open at the time of the bid and has none that is better.
-func (l *lot) better(b earlyBid) bool {
-	if b.Time < l.Opened || b.Time > l.Expires || b.Price < l.Price {
-		return false
+// offer takes a bid if the lot was open then and has none that is better.
+func (l *lot) offer(b madeOffer) {
+	if b.Time < l.Opened || b.Time > l.Expires || b.Price < l.Best.Price {
+		return
 	}
-	return b.Price > l.Price || b.Time < l.Time || b.Time == l.Time && b.Event < l.Event
+	if b.Price > l.Best.Price || b.Time < l.Best.Time || b.Time == l.Best.Time && b.Event < l.Best.Event {
+		l.Best = b
+	}
 }
 
-func (l *lot) take(b earlyBid) {
-	l.Bidder, l.Price, l.Time, l.Event = b.Bidder, b.Price, b.Time, b.Event
-}
+// lots is what the functions of Q9 are called with.
+type lots = millrace.Proc[int64, lot, row.Q9]
 
-// Record takes an auction or a bid.
-func (a *auctioneer) Record(c *millrace.Call[int64, row.Q9], o offer) error {
+// takeOffer takes an auction or a bid.
+func takeOffer(p *lots, o offer) error {
+	l := p.State()
 	if !o.IsBid {
-		l := a.lot.Ref()
+		early := l.Early
 		*l = lot{Known: true, Seller: o.Seller, Category: o.Category, Opened: o.Time, Expires: o.Expires}
-		for b := range a.early.All() {
-			if l.better(b) {
-				l.take(b)
-			}
+		for _, b := range early {
+			l.offer(b)
 		}
-		a.early.Clear()
-		c.DeleteTimer("forget")
-		c.SetTimer("close", fromMS(o.Expires))
+		p.DeleteTimer("forget")
+		p.SetTimer("close", fromMS(o.Expires))
 		return nil
 	}
-	b := earlyBid{o.Bidder, o.Price, o.Time, o.Event}
-	l, _ := a.lot.Get()
+	b := madeOffer{o.Bidder, o.Price, o.Time, o.Event}
 	if l.Known {
-		if l.better(b) {
-			a.lot.Ref().take(b)
-		}
+		l.offer(b)
 		return nil
 	}
-	a.early.Append(b)
-	early := a.lot.Ref()
-	early.LastEarly = max(early.LastEarly, o.Time)
-	c.SetTimer("forget", fromMS(early.LastEarly))
+	if len(l.Early) == 0 {
+		p.SetTimer("forget", fromMS(o.Time))
+	}
+	l.Early = append(l.Early, b)
 	return nil
 }
 
-// OnTimer closes the auction. It forgets bids for one that has not come when the watermark reaches the last of them: it will open later, and none of them counts.
-func (a *auctioneer) OnTimer(c *millrace.Call[int64, row.Q9], t millrace.Timer) error {
-	l, _ := a.lot.Get()
-	a.lot.Clear()
+// onAuctionTimer closes an auction. Of one that has not come when the watermark reaches a bid it forgets the bid: the auction will open later, or is over.
+func onAuctionTimer(p *lots, t millrace.Timer) error {
+	l := p.State()
 	if t.Name == "forget" {
-		a.early.Clear()
+		now := ms(t.At)
+		if l.Early = slices.DeleteFunc(l.Early, func(b madeOffer) bool { return b.Time <= now }); len(l.Early) == 0 {
+			p.Clear()
+			return nil
+		}
+		next := slices.MinFunc(l.Early, func(a, b madeOffer) int { return cmp.Compare(a.Time, b.Time) })
+		p.SetTimer("forget", fromMS(next.Time))
 		return nil
 	}
-	if l.Price > 0 {
-		c.Emit(row.Q9{
-			Auction: c.Key(), Seller: l.Seller, Category: l.Category, Expires: l.Expires,
-			Bidder: l.Bidder, Price: l.Price, BidTime: l.Time, BidEvent: l.Event,
+	if b := &l.Best; b.Price > 0 {
+		p.Emit(row.Q9{
+			Auction: p.Key(), Seller: l.Seller, Category: l.Category, Expires: l.Expires, Bidder: b.Bidder, Price: b.Price, BidTime: b.Time, BidEvent: b.Event,
 		})
 	}
+	p.Clear()
 	return nil
 }
 

@@ -12,9 +12,6 @@ import (
 // Events are those of the auction site, in one stream.
 type Events = millrace.Stream[gen.Event]
 
-// eventTime says when an event happened.
-var eventTime = millrace.EventNanosRef((*gen.Event).Nanos)
-
 // bid is a bid without its texts, which few queries ask for.
 type bid struct{ Event, Auction, Bidder, Price, Time int64 }
 

@@ -49,12 +49,7 @@ type sellers struct {
 // Record takes an auction or a person.
 func (s *sellers) Record(c *millrace.Call[int64, row.Q3], r sale) error {
 	if r.Auction == 0 {
-		person := row.Q3{Name: r.Name, City: r.City, State: r.State}
-		s.person.Set(person)
-		for person.Auction = range s.waiting.All() {
-			c.Emit(person)
-		}
-		s.waiting.Clear()
+		s.join(c, row.Q3{Name: r.Name, City: r.City, State: r.State})
 		return nil
 	}
 	person, ok := s.person.Get()
@@ -65,6 +60,15 @@ func (s *sellers) Record(c *millrace.Call[int64, row.Q3], r sale) error {
 	person.Auction = r.Auction
 	c.Emit(person)
 	return nil
+}
+
+// join takes a person. It is a function of its own because what is used in a loop over a state lies on the heap: so Record costs no allocation.
+func (s *sellers) join(c *millrace.Call[int64, row.Q3], person row.Q3) {
+	s.person.Set(person)
+	for person.Auction = range s.waiting.All() {
+		c.Emit(person)
+	}
+	s.waiting.Clear()
 }
 
 // Value is an entry of the table of Q13.
@@ -136,45 +140,53 @@ func Q20(events Events) millrace.Stream[row.Q20] {
 		}).
 		KeyByRef((*itemOrBid).auction).
 		ProcessWith("expand", func(s *state.Set[int64]) *expander {
-			return &expander{item: s.Value[item]("item"), early: s.List[earlyBid]("early")}
+			return &expander{item: s.Value[item]("item"), early: s.List[madeOffer]("early")}
 		})
 }
 
 // expander joins the bids for an auction. Of auctions of other categories it keeps that there is nothing to wait for.
 type expander struct {
 	item  *state.Value[item]
-	early *state.List[earlyBid]
+	early *state.List[madeOffer]
 }
 
 // Record takes an auction or a bid.
 func (x *expander) Record(c *millrace.Call[int64, row.Q20], r itemOrBid) error {
-	emit := func(i *item, b earlyBid) {
-		if i.Category == 10 {
-			c.Emit(row.Q20{
-				Event: b.Event, Auction: r.Auction, Bidder: b.Bidder, Price: b.Price, BidTime: b.Time,
-				Item: i.Item, Seller: i.Seller, Category: i.Category, AuctionTime: i.Opened, Expires: i.Expires,
-			})
-		}
-	}
 	if !r.IsBid {
-		if r.Category != 10 {
-			r.item = item{Category: r.Category}
-		}
-		x.item.Set(r.item)
-		for b := range x.early.All() {
-			emit(&r.item, b)
-		}
-		x.early.Clear()
+		x.open(c, r.Auction, r.item)
 		return nil
 	}
-	b := earlyBid{r.Bidder, r.Price, r.Time, r.Event}
+	b := madeOffer{r.Bidder, r.Price, r.Time, r.Event}
 	i, ok := x.item.Get()
 	if !ok {
 		x.early.Append(b)
 		return nil
 	}
-	emit(&i, b)
+	if i.Category == 10 {
+		c.Emit(expand(r.Auction, &i, b))
+	}
 	return nil
+}
+
+// open takes an auction.
+func (x *expander) open(c *millrace.Call[int64, row.Q20], auction int64, i item) {
+	if i.Category != 10 {
+		i = item{Category: i.Category}
+	}
+	x.item.Set(i)
+	if i.Category == 10 {
+		for b := range x.early.All() {
+			c.Emit(expand(auction, &i, b))
+		}
+	}
+	x.early.Clear()
+}
+
+func expand(auction int64, i *item, b madeOffer) row.Q20 {
+	return row.Q20{
+		Event: b.Event, Auction: auction, Bidder: b.Bidder, Price: b.Price, BidTime: b.Time,
+		Item: i.Item, Seller: i.Seller, Category: i.Category, AuctionTime: i.Opened, Expires: i.Expires,
+	}
 }
 
 // deed is what somebody does: register, open an auction, or bid.
@@ -219,33 +231,42 @@ type madeBid struct{ Event, Price int64 }
 // Record takes a deed.
 func (t *traders) Record(c *millrace.Call[int64, row.Q23], d deed) error {
 	name, known := t.name.Get()
-	emit := func(b madeBid, auction int64) {
-		c.Emit(row.Q23{Event: b.Event, Bidder: d.Who, Price: b.Price, Name: name, Auction: auction})
-	}
 	switch d.Kind {
 	case gen.KindBid:
 		b := madeBid{d.Event, d.Price}
 		t.bids.Append(b)
 		if known {
-			for auction := range t.auctions.All() {
-				emit(b, auction)
-			}
+			t.joinBid(c, name, b)
 		}
 	case gen.KindAuction:
 		t.auctions.Append(d.Auction)
 		if known {
-			for b := range t.bids.All() {
-				emit(b, d.Auction)
-			}
+			t.joinAuction(c, name, d.Auction)
 		}
 	default:
-		name = d.Name
-		t.name.Set(name)
-		for b := range t.bids.All() {
-			for auction := range t.auctions.All() {
-				emit(b, auction)
-			}
-		}
+		t.register(c, d.Name)
 	}
 	return nil
+}
+
+func (t *traders) register(c *millrace.Call[int64, row.Q23], name string) {
+	t.name.Set(name)
+	for auction := range t.auctions.All() {
+		t.joinAuction(c, name, auction)
+	}
+}
+
+func (t *traders) joinBid(c *millrace.Call[int64, row.Q23], name string, b madeBid) {
+	if t.auctions.Len() == 0 { // most who bid do not sell
+		return
+	}
+	for auction := range t.auctions.All() {
+		c.Emit(row.Q23{Event: b.Event, Bidder: c.Key(), Price: b.Price, Name: name, Auction: auction})
+	}
+}
+
+func (t *traders) joinAuction(c *millrace.Call[int64, row.Q23], name string, auction int64) {
+	for b := range t.bids.All() {
+		c.Emit(row.Q23{Event: b.Event, Bidder: c.Key(), Price: b.Price, Name: name, Auction: auction})
+	}
 }

@@ -1,4 +1,4 @@
-package nexmark
+package nexmark_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-stream/millrace"
+	"github.com/millrace-stream/millrace/bench/nexmark"
 	"github.com/millrace-stream/millrace/bench/nexmark/gen"
 	"github.com/millrace-stream/millrace/bench/nexmark/row"
 	"github.com/millrace-stream/millrace/connect/memory"
@@ -64,7 +65,7 @@ func generator(group int64) *gen.Generator {
 }
 
 // check returns how lines differ from what is expected.
-func check(q *Query, lines []row.Line) error {
+func check(q *nexmark.Query, lines []row.Line) error {
 	rows, digest := row.Digest(q.Header, q.Final(lines))
 	if want := expected[q.Name]; rows != want.rows || digest != want.digest {
 		return fmt.Errorf("%s: %d rows with the digest %s, want %d with %s", q.Name, rows, digest, want.rows, want.digest)
@@ -74,8 +75,8 @@ func check(q *Query, lines []row.Line) error {
 
 func TestHandWrittenLoops(t *testing.T) {
 	for group, tape := range tapes() {
-		for _, q := range All() {
-			if err := check(&q, q.HandLines(Replay(tape))); err != nil {
+		for _, q := range nexmark.All() {
+			if err := check(&q, q.HandLines(nexmark.Replay(tape))); err != nil {
 				t.Errorf("groups of %d: %v", group, err)
 			}
 		}
@@ -85,10 +86,10 @@ func TestHandWrittenLoops(t *testing.T) {
 // TestJobs runs each query over events in order and out of order, in one split and several, with one subtask and two, and compares with what is
 // expected.
 func TestJobs(t *testing.T) {
-	if len(All()) != len(expected) {
-		t.Fatalf("there are %d queries, and %d are expected", len(All()), len(expected))
+	if len(nexmark.All()) != len(expected) {
+		t.Fatalf("there are %d queries, and %d are expected", len(nexmark.All()), len(expected))
 	}
-	for _, q := range All() {
+	for _, q := range nexmark.All() {
 		t.Run(q.Name, func(t *testing.T) {
 			for _, c := range []struct {
 				group       int64
@@ -99,7 +100,7 @@ func TestJobs(t *testing.T) {
 				{1000, 2, gen.Options{Splits: 3}},
 			} {
 				sink := memory.NewSink[row.Line]()
-				status := millracetest.Run(t, q.Lines(tapes()[c.group].Source(c.options), sink), millracetest.Parallelism(c.parallelism))
+				status := millracetest.Run(t, q.Lines(tapes()[c.group].Source(c.options), 0, sink), millracetest.Parallelism(c.parallelism))
 				if err := check(&q, sink.Records()); err != nil {
 					t.Errorf("groups of %d, %d subtasks, %+v: %v", c.group, c.parallelism, c.options, err)
 				}
@@ -113,12 +114,12 @@ func TestJobs(t *testing.T) {
 
 // TestKilledJobs kills each query and lets it go on, at a parallelism of 1 and 2, until it comes to its end.
 func TestKilledJobs(t *testing.T) {
-	kills := 4
+	kills := 2
 	if testing.Short() {
 		kills = 1
 	}
 	tape := tapes()[1000]
-	for _, q := range All() {
+	for _, q := range nexmark.All() {
 		t.Run(q.Name, func(t *testing.T) {
 			report := millracetest.Crash(t, func(trial *millracetest.Trial) *millrace.Job {
 				sink := trial.Once("rows", memory.NewSink[row.Line])
@@ -128,7 +129,7 @@ func TestKilledJobs(t *testing.T) {
 					}
 					return []string{"as expected"}
 				})
-				return q.Lines(tape.Source(gen.Options{Splits: 2}), sink)
+				return q.Lines(tape.Source(gen.Options{Splits: 2}), 0, sink)
 			}, millracetest.Parallelism(1, 2), millracetest.Kills(kills), millracetest.Check(func(trial *millracetest.Trial) error {
 				return check(&q, trial.Once("rows", memory.NewSink[row.Line]).Records())
 			}))
@@ -141,13 +142,13 @@ func TestKilledJobs(t *testing.T) {
 
 // TestMadeByTheWay runs a query over events that are made while they are read, with watermarks that the job makes: and kills it.
 func TestMadeByTheWay(t *testing.T) {
-	for _, q := range All() {
+	for _, q := range nexmark.All() {
 		if q.Name != "q9" {
 			continue
 		}
 		millracetest.Crash(t, func(trial *millracetest.Trial) *millrace.Job {
 			source := generator(1000).Source(gen.Options{Splits: 2, NoWatermarks: true})
-			return q.LinesWithin(source, eventTime.OutOfOrderness(time.Second), trial.Collect[row.Line]("rows"))
+			return q.Lines(source, time.Second, trial.Collect[row.Line]("rows"))
 		}, millracetest.Parallelism(1, 2), millracetest.Kills(2), millracetest.Check(func(trial *millracetest.Trial) error {
 			return check(&q, trial.Collect[row.Line]("rows").Records())
 		}))
@@ -157,10 +158,10 @@ func TestMadeByTheWay(t *testing.T) {
 // TestTallies: a job and the hand-written loop add up to the same, which is how they are compared when they are measured.
 func TestTallies(t *testing.T) {
 	tape := tapes()[1]
-	for _, q := range All() {
-		counter := &Counter{}
+	for _, q := range nexmark.All() {
+		counter := &nexmark.Counter{}
 		millracetest.Run(t, q.Tally(tape.Source(gen.Options{}), counter), millracetest.Every(20_000))
-		if got, want := counter.Tally(), q.HandTally(Replay(tape)); !q.ByClock && got != want || got.Sum != want.Sum || want.Rows == 0 {
+		if got, want := counter.Tally(), q.HandTally(nexmark.Replay(tape)); !q.ByClock && got != want || got.Sum != want.Sum || want.Rows == 0 {
 			t.Errorf("%s: the job gives %+v, the loop %+v", q.Name, got, want)
 		}
 	}

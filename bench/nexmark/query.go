@@ -7,6 +7,7 @@ package nexmark
 
 import (
 	"math"
+	"time"
 
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/bench/nexmark/gen"
@@ -33,19 +34,14 @@ type Query struct {
 	handTally func(in hand.Input) row.Tally
 }
 
-// Lines returns a job that gives its rows as lines of CSV. The source must know watermarks.
-func (q *Query) Lines(source connect.Source[gen.Event], sink connect.Sink[row.Line]) *millrace.Job {
-	return q.lines(source, q.timing(), sink)
+// Lines returns a job that gives its rows as lines of CSV. Disorder bounds that of a source which does not know watermarks.
+func (q *Query) Lines(source connect.Source[gen.Event], disorder time.Duration, sink connect.Sink[row.Line]) *millrace.Job {
+	return q.lines(source, q.timing(disorder), sink)
 }
 
-// LinesWithin is Lines for a source that does not know watermarks, whose disorder is bounded as timing says.
-func (q *Query) LinesWithin(source connect.Source[gen.Event], timing millrace.Timing[gen.Event], sink connect.Sink[row.Line]) *millrace.Job {
-	return q.lines(source, timing, sink)
-}
-
-// Tally returns a job that adds up its rows in sink.
+// Tally returns a job that adds up its rows in sink. The source must know watermarks.
 func (q *Query) Tally(source connect.Source[gen.Event], sink *Counter) *millrace.Job {
-	return q.tally(source, q.timing(), sink)
+	return q.tally(source, q.timing(0), sink)
 }
 
 // HandLines returns the rows of the hand-written loop as lines of CSV.
@@ -54,11 +50,11 @@ func (q *Query) HandLines(in hand.Input) []row.Line { return q.handLines(in) }
 // HandTally adds up the rows of the hand-written loop.
 func (q *Query) HandTally(in hand.Input) row.Tally { return q.handTally(in) }
 
-func (q *Query) timing() millrace.SourceOption[gen.Event] {
+func (q *Query) timing(disorder time.Duration) millrace.SourceOption[gen.Event] {
 	if q.ByClock {
 		return millrace.ProcessingTime[gen.Event]()
 	}
-	return eventTime
+	return millrace.EventNanosRef((*gen.Event).Nanos).OutOfOrderness(disorder)
 }
 
 // describe makes a Query of its parts.
@@ -79,7 +75,7 @@ func describeJob[R row.Row](
 		Name: name, Title: title, Header: header,
 		lines: func(source connect.Source[gen.Event], timing millrace.SourceOption[gen.Event], sink connect.Sink[row.Line]) *millrace.Job {
 			job, rows := start(source, timing)
-			rows.Map(row.LineOf[R]).To("rows", sink)
+			rows.To("rows", asLines[R]{sink})
 			return job
 		},
 		tally: func(source connect.Source[gen.Event], timing millrace.SourceOption[gen.Event], sink *Counter) *millrace.Job {

@@ -44,7 +44,8 @@ func (c *committer) Recover(_ context.Context, epoch uint64, committables [][]by
 	if err := c.claim(); err != nil {
 		return nil, err
 	}
-	if epoch == 0 && len(committables) == 0 {
+	again := c.info.Delivery == connect.AtLeastOnce // output that comes again is no mistake
+	if epoch == 0 && len(committables) == 0 && !again {
 		if err := c.refuseOutput(); err != nil {
 			return nil, err
 		}
@@ -67,7 +68,7 @@ func (c *committer) Recover(_ context.Context, epoch uint64, committables [][]by
 			}
 			continue
 		}
-		if of, ok := partEpoch(name); ok && of > epoch {
+		if of, ok := partEpoch(name); ok && of > epoch && !again {
 			changed = true
 			note, err := c.withdraw(name, of, epoch)
 			if err != nil {

@@ -24,6 +24,9 @@ const (
 // Guarantee is exactly once: the parts of an epoch appear together with its decision, and those that a crash left
 // behind are removed. Each sink needs a directory of its own. Readers may do what they like with parts, except those of
 // the last epoch: a restart looks for them, and takes it for loss when they are gone.
+//
+// In a job that is at least once, parts appear when they are complete, before their epoch is decided; after a crash what they hold may come again, in
+// others, whose names end in -t and another number.
 func (f Files[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 // OpenWriter returns the writer of one subtask.
@@ -173,6 +176,10 @@ func (w *writer[T]) Prepare(_ context.Context, epoch uint64) (connect.Finish, er
 		return nil, nil
 	}
 	e, dir, subtask, extension := w.env, w.dir, w.info.Subtask, w.extension
+	if w.info.Delivery == connect.AtLeastOnce {
+		extension = fmt.Sprintf("-t%d%s", w.info.Term, extension)
+		return func(context.Context) ([]byte, error) { return nil, w.show(parts, epoch, extension) }, nil
+	}
 	return func(context.Context) ([]byte, error) {
 		c := committable{Version: 1, Epoch: epoch}
 		for i, p := range parts {
@@ -194,6 +201,30 @@ func (w *writer[T]) Prepare(_ context.Context, epoch uint64) (connect.Finish, er
 	}, nil
 }
 
+// show gives the parts of an epoch their names without waiting for its decision. The term in the name keeps them apart from those of a start that writes
+// the epoch again.
+func (w *writer[T]) show(parts []*part, epoch uint64, extension string) error {
+	for i, p := range parts {
+		if err := p.complete(); err != nil {
+			return err
+		}
+		to := filepath.Join(w.dir, partName(epoch, w.info.Subtask, i)+extension)
+		if err := w.env.Hit("file.commit.rename"); err != nil {
+			return fmt.Errorf("file: show %s: %w", to, err)
+		}
+		if err := w.env.FS.Rename(filepath.Join(w.dir, p.tmp), to); err != nil {
+			return fmt.Errorf("file: show %s: %w", to, err)
+		}
+		if err := w.env.Hit("file.commit.renamed"); err != nil {
+			return fmt.Errorf("file: show %s: %w", to, err)
+		}
+	}
+	if err := w.env.FS.SyncDir(w.dir); err != nil {
+		return fmt.Errorf("file: sync directory %s: %w", w.dir, err)
+	}
+	return nil
+}
+
 // Flush does nothing: records become visible with their epoch.
 func (w *writer[T]) Flush(context.Context) error { return nil }
 
@@ -213,8 +244,8 @@ func partName(epoch uint64, subtask, sequence int) string {
 	return fmt.Sprintf("part-%010d-%03d-%03d", epoch, subtask, sequence)
 }
 
-// partPattern matches the names that partName makes; the group is the epoch.
-var partPattern = regexp.MustCompile(`^part-([0-9]{10,})-[0-9]{3,}-[0-9]{3,}\.`)
+// partPattern matches the names that partName makes, and those with a term; the group is the epoch.
+var partPattern = regexp.MustCompile(`^part-([0-9]{10,})-[0-9]{3,}-[0-9]{3,}(?:-t[0-9]+)?\.`)
 
 // hiddenPrefix begins the names of the unfinished parts of one sink, and of no other: neither job nor operator has a
 // hyphen or a point after escaping.

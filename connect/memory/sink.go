@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -11,19 +12,28 @@ import (
 )
 
 // Sink collects records. It implements connect.Sink with the exactly-once guarantee: what a run has not committed is never
-// seen, and what it has is kept when the job is run again with the same Sink.
+// seen, and what it has is kept when the job is run again with the same Sink. In a job that is at least once, records are seen as soon as they are written.
+//
+// Several jobs may write to one Sink. What one of them goes back behind, it withdraws from its own records.
 type Sink[T any] struct {
 	mu struct {
 		sync.Mutex
 		next      int
-		prepared  map[int][]T
+		prepared  map[int]prepared[T]
 		committed []part[T]
 	}
 }
 
 type part[T any] struct {
 	ID      int
-	Epoch   uint64
+	Owner   string
+	Epoch   uint64 // 0 for what was seen before any decision, and is never withdrawn
+	records []T
+}
+
+// prepared is what a writer has prepared and nobody has committed.
+type prepared[T any] struct {
+	owner   string
 	records []T
 }
 
@@ -35,7 +45,7 @@ type committable struct {
 // NewSink returns an empty sink.
 func NewSink[T any]() *Sink[T] {
 	s := &Sink[T]{}
-	s.mu.prepared = map[int][]T{}
+	s.mu.prepared = map[int]prepared[T]{}
 	return s
 }
 
@@ -54,21 +64,33 @@ func (s *Sink[T]) Records() []T {
 func (s *Sink[T]) Guarantee() connect.Guarantee { return connect.ExactlyOnce }
 
 // OpenWriter returns the writer of a subtask.
-func (s *Sink[T]) OpenWriter(context.Context, connect.SinkInfo) (connect.Writer[T], error) {
-	return &writer[T]{sink: s}, nil
+func (s *Sink[T]) OpenWriter(_ context.Context, info connect.SinkInfo) (connect.Writer[T], error) {
+	return &writer[T]{sink: s, owner: owner(info), through: info.Delivery == connect.AtLeastOnce}, nil
 }
 
+// owner names the sink of a job.
+func owner(info connect.SinkInfo) string { return info.Job + "/" + info.Operator }
+
 // OpenCommitter returns the committer.
-func (s *Sink[T]) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
-	return committer[T]{s}, nil
+func (s *Sink[T]) OpenCommitter(_ context.Context, info connect.SinkInfo) (connect.Committer, error) {
+	return committer[T]{s, owner(info), info.Delivery == connect.AtLeastOnce}, nil
 }
 
 type writer[T any] struct {
 	sink    *Sink[T]
+	owner   string
+	through bool // records are seen at once
 	records []T
 }
 
 func (w *writer[T]) Write(_ context.Context, records []T) error {
+	if w.through {
+		s := w.sink
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mu.committed = append(s.mu.committed, part[T]{Owner: w.owner, records: slices.Clone(records)})
+		return nil
+	}
 	w.records = append(w.records, records...)
 	return nil
 }
@@ -84,7 +106,7 @@ func (w *writer[T]) Prepare(context.Context, uint64) (connect.Finish, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.mu.next++
-		s.mu.prepared[s.mu.next] = records
+		s.mu.prepared[s.mu.next] = prepared[T]{w.owner, records}
 		return json.Marshal(committable{s.mu.next})
 	}, nil
 }
@@ -92,16 +114,21 @@ func (w *writer[T]) Prepare(context.Context, uint64) (connect.Finish, error) {
 func (w *writer[T]) Flush(context.Context) error { return nil }
 func (w *writer[T]) Close() error                { return nil }
 
-type committer[T any] struct{ *Sink[T] }
+type committer[T any] struct {
+	*Sink[T]
+	owner   string
+	through bool
+}
 
 func (c committer[T]) Recover(ctx context.Context, epoch uint64, committables [][]byte) ([]string, error) {
 	c.mu.Lock()
-	if epoch == 0 && len(c.mu.committed) > 0 {
+	mine := func(p part[T]) bool { return p.Owner == c.owner }
+	if epoch == 0 && !c.through && slices.ContainsFunc(c.mu.committed, mine) {
 		c.mu.Unlock()
 		return nil, errNoCheckpoint
 	}
 	before := len(c.mu.committed)
-	c.mu.committed = slices.DeleteFunc(c.mu.committed, func(p part[T]) bool { return p.Epoch > epoch })
+	c.mu.committed = slices.DeleteFunc(c.mu.committed, func(p part[T]) bool { return mine(p) && p.Epoch > epoch })
 	var notes []string
 	if n := before - len(c.mu.committed); n > 0 {
 		notes = append(notes, fmt.Sprintf("withdrew %d parts of epochs after %d", n, epoch))
@@ -111,7 +138,7 @@ func (c committer[T]) Recover(ctx context.Context, epoch uint64, committables []
 		return notes, err
 	}
 	c.mu.Lock()
-	clear(c.mu.prepared)
+	maps.DeleteFunc(c.mu.prepared, func(_ int, p prepared[T]) bool { return p.owner == c.owner })
 	c.mu.Unlock()
 	return notes, nil
 }
@@ -124,7 +151,7 @@ func (c committer[T]) Commit(_ context.Context, epoch uint64, committables [][]b
 		if err := json.Unmarshal(b, &k); err != nil {
 			return fmt.Errorf("memory: committable %q: %w", b, err)
 		}
-		records, ok := c.mu.prepared[k.ID]
+		p, ok := c.mu.prepared[k.ID]
 		if !ok {
 			if slices.ContainsFunc(c.mu.committed, func(p part[T]) bool { return p.ID == k.ID }) {
 				continue
@@ -132,7 +159,7 @@ func (c committer[T]) Commit(_ context.Context, epoch uint64, committables [][]b
 			return fmt.Errorf("memory: part %d of epoch %d was neither prepared nor committed in this process: a memory sink does not survive it", k.ID, epoch)
 		}
 		delete(c.mu.prepared, k.ID)
-		c.mu.committed = append(c.mu.committed, part[T]{ID: k.ID, Epoch: epoch, records: records})
+		c.mu.committed = append(c.mu.committed, part[T]{ID: k.ID, Owner: c.owner, Epoch: epoch, records: p.records})
 	}
 	return nil
 }

@@ -33,9 +33,14 @@ type attempt struct {
 	commits       map[string]connect.Committer // by sink id
 	// commitWith commits the output of a manifest.
 	commitWith func(*snapshot.Manifest) error
+	// lasting is the context of Run without its end.
+	lasting context.Context //nolint:containedctx // it is that of the whole attempt
 	// acks holds the cuts of the epoch in flight; carry the committables of epochs that were given up, by sink id.
 	acks  map[int]*cut
 	carry map[string][][]byte
+	// held is what sinks have held for epochs that were given up, and releases what they hold of the epoch that is decided, in the order in
+	// which they were given it.
+	held, releases []held
 
 	// retired is set when the old checkpoints of the last epoch are removed; nil when nobody need wait for that.
 	retired task.Event
@@ -47,10 +52,13 @@ type attempt struct {
 	// progressed says that this attempt has decided an epoch.
 	progressed bool
 	stopping   bool
-	stopBy     time.Time
-	outcome    epoch.Outcome
-	failure    error
-	lister     *lister
+	// requests are those of the Control that are not answered; stopAsked and draining say that one of them was to stop, or to drain.
+	requests            []*request
+	stopAsked, draining bool
+	stopBy              time.Time
+	outcome             epoch.Outcome
+	failure             error
+	lister              *lister
 	// alignments are those of the source tasks.
 	alignments operator.Alignments
 	reported   time.Time
@@ -60,6 +68,8 @@ type attempt struct {
 	// origins says of each node whether it has to tell where its records come from.
 	origins  []bool
 	inBefore int64
+	// tier is the disk behind keyed state, nil when all is kept in memory.
+	tier *stateTier
 }
 
 // restored returns the epoch that this attempt began with; 0 at a first start.
@@ -76,14 +86,22 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), errors.Join(err, a.closeCommitters())
 	}
 	if a.manifest != nil && a.manifest.Finished {
-		a.cfg.Log.Info("job has finished already: nothing to do", "job", a.cfg.Job, "epoch", a.base,
+		what := "job has finished already: nothing to do"
+		if a.manifest.Drained {
+			what = "job was drained: all its windows have fired, there is nothing to go on with"
+		}
+		a.cfg.Log.Info(what, "job", a.cfg.Job, "epoch", a.base,
 			"hint", "to run it again, give it another checkpoint directory and other outputs")
 		a.outcome = epoch.Finished
 		return a.summary(), a.closeCommitters()
 	}
 	// What is decided must be committed: neither the end of the attempt nor a stop may cut a commit short.
-	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(context.WithoutCancel(ctx), m) }
-	err := a.start(taskCtx)
+	a.lasting = context.WithoutCancel(ctx)
+	a.commitWith = func(m *snapshot.Manifest) error { return a.commitNow(a.lasting, m) }
+	err := a.openTier()
+	if err == nil {
+		err = a.start(taskCtx)
+	}
 	if err == nil {
 		a.loop(ctx, taskCtx)
 		err = a.failure
@@ -96,10 +114,14 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	a.group.Wait()
 	a.takeErrors(&err)
 	err = errors.Join(err, a.closeCommitters())
+	a.answer(err)
 	if err == nil && a.outcome == epoch.Stopped {
-		err = context.Cause(ctx)
+		if err = context.Cause(ctx); err == nil {
+			err = ErrStopped
+		}
 	}
-	return a.summary(), err
+	sum := a.summary()
+	return sum, errors.Join(err, a.closeTier())
 }
 
 // takeErrors adds what tasks reported while they were being ended.
@@ -127,6 +149,11 @@ func (a *attempt) restore() error {
 	}
 	a.carry = map[string][][]byte{}
 	a.acks = map[int]*cut{}
+	if a.cfg.From != "" {
+		if m, err = a.fromSavepoint(m); err != nil {
+			return err
+		}
+	}
 	if m == nil {
 		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
@@ -135,7 +162,7 @@ func (a *attempt) restore() error {
 	if len(m.Operators) > 0 {
 		a.decidedBefore = m.Operators[0].Counters["epochs"]
 	}
-	if err := a.compatible(m); err != nil {
+	if err := errors.Join(a.compatible(m), a.neverAgain(m)); err != nil {
 		return err
 	}
 	a.cfg.Log.Info("going on from checkpoint", "job", a.cfg.Job, "epoch", m.Epoch, "parallelism", m.Parallelism, "now", a.cfg.Parallelism)
@@ -224,7 +251,7 @@ func (a *attempt) openCommitters(ctx context.Context) error {
 		}
 		var notes []string
 		err = protect(func() (err error) {
-			notes, err = c.Recover(ctx, a.base, committables)
+			notes, err = c.Recover(ctx, a.shownEpoch(), committables)
 			return err
 		})
 		for _, note := range notes {
@@ -303,7 +330,11 @@ func (a *attempt) loop(stop, ctx context.Context) {
 		}
 		a.step(epoch.Tick{Now: a.now()})
 		a.lister.poll(ctx)
-		if stop.Err() != nil && !a.stopping {
+		a.control()
+		if a.failure != nil || a.outcome != 0 {
+			return
+		}
+		if (stop.Err() != nil || a.stopAsked) && !a.stopping {
 			a.stopping = true
 			a.stopBy = a.env.Sched.Now().Add(a.cfg.StopTimeout)
 			a.step(epoch.StopRequested{Now: a.now()})
@@ -422,6 +453,7 @@ func (a *attempt) keepCommittables(c *cut) {
 			a.carry[p.node.ID] = append(a.carry[p.node.ID], p.committable)
 		}
 	}
+	a.held = append(a.held, c.held()...)
 }
 
 func (a *attempt) abort(f epoch.Abort) {

@@ -95,6 +95,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 		attempt: a, ctx: ctx, ev: a.env.Sched.NewEvent(),
 	}
 	t.clock.Store(element.NoTime)
+	if a.tier != nil {
+		t.memory = a.tier.Task(t.Wake)
+	}
 	lo, hi := keyed.Range(sub, ch.Parallelism, a.cfg.Groups)
 	for _, n := range ch.Nodes {
 		node := a.cfg.Graph.Nodes[n]
@@ -115,6 +118,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Load:       func(string, snapshot.Visitor) error { return nil },
 			LoadGroups: func(string, int, int, snapshot.Visitor) error { return nil },
 			Task:       t,
+			Memory:     t.memory,
 			Origins:    a.origins[n],
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
@@ -132,6 +136,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 func (a *attempt) sinkInfo(id string, sub, parallelism int) connect.SinkInfo {
 	return connect.SinkInfo{
 		Job: a.cfg.Job, Operator: id, Subtask: sub, Parallelism: parallelism, Term: a.store.Term(), Epoch: a.restored(),
+		Delivery: a.cfg.Delivery,
 	}
 }
 
@@ -211,7 +216,11 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 		before--
 	}
 	var err error
-	t.align, err = epoch.NewAlignment(len(edges), before)
+	if a.cfg.Delivery == connect.AtLeastOnce { // the watermarks of the checkpoint are waited for all the same
+		t.align, err = epoch.NewTracking(len(edges), before, a.base)
+	} else {
+		t.align, err = epoch.NewAlignment(len(edges), before)
+	}
 	return err
 }
 

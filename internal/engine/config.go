@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
 )
@@ -15,6 +16,13 @@ type Config struct {
 	Job         string
 	Graph       *graph.Graph
 	Parallelism int
+	// Delivery is what the job promises about its records.
+	Delivery connect.Guarantee
+	// From is the savepoint to begin with, if the job has not done so already; FromAgain lets it go back there.
+	From      string
+	FromAgain bool
+	// Control, if set, is asked for what the job is to do.
+	Control *Control
 	// Groups is the number of key groups.
 	Groups int
 	// Dir is where checkpoints go; empty keeps none.
@@ -41,7 +49,9 @@ type Config struct {
 	// each time up to MaxBackoff.
 	Restarts            int
 	Backoff, MaxBackoff time.Duration
-	Log                 *slog.Logger
+	// State says where keyed state is kept.
+	State StateConfig
+	Log   *slog.Logger
 	// Report, if set, is called every ReportEvery while the job runs.
 	Report      func(Status)
 	ReportEvery time.Duration
@@ -80,10 +90,24 @@ type Status struct {
 	Elapsed time.Duration
 	// InRun counts the records read in this run.
 	InRun int64
+	// State is what keyed state takes, with a disk behind it; otherwise it is empty.
+	State StateStatus
 	// Operators is the ledger, and where each operator stands.
 	Operators []OperatorStatus
 	// Warnings say which sources and sinks promise less than the job.
 	Warnings []string
+}
+
+// StateStatus is what keyed state takes when there is a disk behind it. The counts are those since the last start.
+type StateStatus struct {
+	// Memory is about how many bytes it takes in memory, with room for a copy of each table that a checkpoint may need; Disk is how many
+	// it takes on disk.
+	Memory, Disk int64
+	// ColdEntries is the number of entries that are on the disk alone.
+	ColdEntries int64
+	// Evicted counts the entries that were moved to the disk, Fetched those that came back; DiskReads counts the lookups on the disk, also
+	// those that have found nothing.
+	Evicted, Fetched, DiskReads int64
 }
 
 // OperatorStatus is the ledger of one operator and where it stands.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,6 +32,24 @@ type cutPiece struct {
 	node        *graph.Node
 	counters    map[string]int64
 	committable []byte
+}
+
+// held is output that a sink holds until its epoch is decided.
+type held struct {
+	node    *graph.Node
+	subtask int
+	release func(ctx context.Context) error
+}
+
+// held returns what the sinks of the task hold.
+func (c *cut) held() []held {
+	var out []held
+	for i := range c.pieces {
+		if p := &c.pieces[i]; p.Release != nil {
+			out = append(out, held{p.node, c.task.subtask, p.Release})
+		}
+	}
+	return out
 }
 
 // write makes a cut durable beside the task and tells the coordinator. The cuts of a task are written in their order, so

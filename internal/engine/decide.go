@@ -98,6 +98,10 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 			}
 		}
 	}
+	if a.manifest != nil {
+		m.From = a.manifest.From
+	}
+	m.Drained = f.Finished && a.draining
 	m.Operators[0].Counters["epochs"] = a.decidedBefore + a.epochs + 1
 	return m, snapshot.Extend(a.manifest, m, files)
 }
@@ -122,6 +126,13 @@ func (a *attempt) published(p *publication, err error) {
 		a.manifest = p.manifest
 		a.progressed = true
 		a.epochs++
+		a.releases = a.held
+		a.held = nil
+		for _, t := range a.tasks {
+			if c := a.acks[t.id]; c != nil {
+				a.releases = append(a.releases, c.held()...)
+			}
+		}
 		clear(a.carry)
 		clear(a.acks)
 		for _, t := range a.tasks {
@@ -133,10 +144,37 @@ func (a *attempt) published(p *publication, err error) {
 
 // commit makes the output of a decided epoch visible beside the coordinator.
 func (a *attempt) commit(n uint64) {
-	m := a.manifest
+	m, releases := a.manifest, a.releases
+	a.releases = nil
 	a.group.Go("commit", func() {
-		a.mail.post(mail{committed: n, err: a.commitWith(m)})
+		err := a.commitWith(m)
+		if err == nil {
+			err = a.release(releases)
+		}
+		a.mail.post(mail{committed: n, err: err})
 	})
+}
+
+// release lets sinks write what they have held. It is tried once: the checkpoint stands behind these records already.
+func (a *attempt) release(all []held) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if err := a.env.Hit("release.before"); err != nil {
+		return err
+	}
+	for _, h := range all {
+		if err := protect(func() error { return h.release(a.lasting) }); err != nil {
+			return &OperatorError{
+				Job: a.cfg.Job, Operator: h.node.ID, Subtask: h.subtask, File: h.node.File, Line: h.node.Line,
+				Err: fmt.Errorf("%w: what the sink has not taken of the epoch is lost, since the job is at most once", err),
+			}
+		}
+		if err := a.env.Hit("release.between"); err != nil {
+			return err
+		}
+	}
+	return a.env.Hit("release.after")
 }
 
 func (a *attempt) commitNow(ctx context.Context, m *snapshot.Manifest) error {
@@ -167,8 +205,12 @@ func (a *attempt) retire(n uint64) {
 	a.cfg.Log.Debug("epoch committed", "job", a.cfg.Job, "epoch", n, "took", a.epochTime)
 	retired := a.env.Sched.NewEvent()
 	a.retired = retired
+	m, due := a.manifest, a.due(n)
 	a.group.Go("retire", func() {
 		defer retired.Set()
+		for _, q := range due { // before its files can go
+			a.save(q, m)
+		}
 		if _, err := a.store.Retire(a.cfg.Keep); err != nil {
 			a.cfg.Log.Warn("old checkpoints could not be removed", "error", err)
 		}

@@ -17,6 +17,9 @@ var Points = []string{
 	"commit.before",  // the epoch is decided, no sink has committed
 	"commit.between", // a sink has committed, the next has not
 	"commit.after",
+	"release.before",  // the epoch is decided, sinks still hold its output: in jobs that are at most once
+	"release.between", // a subtask of a sink has written it, the next has not
+	"release.after",
 }
 
 // OperatorError is how a job fails: which operator, where its records come from, and why.

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/operator"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
 // warn tells that a source or sink promises less than the job, in the log and in the status.
@@ -25,9 +26,18 @@ func (a *attempt) warnOfGuarantees() {
 			a.warn(n, "takes event times from the clock: records that are read again after a crash get others, so results of "+
 				"exactly-once sinks are complete but not those of a run without the crash")
 		}
-		if spec.Commit != nil && spec.Guarantee != connect.ExactlyOnce {
+		switch {
+		case spec.Commit == nil:
+		case spec.Guarantee == connect.AtLeastOnce && a.cfg.Delivery == connect.ExactlyOnce:
 			a.warn(n, "writes through: after a crash the records of the last epoch come again")
+		case spec.Guarantee == connect.AtMostOnce && a.cfg.Delivery != connect.AtMostOnce:
+			a.warn(n, "is at most once: after a crash the records of the last epoch may be missing")
 		}
+	}
+	if a.cfg.Delivery == connect.AtMostOnce && a.cfg.Dir == "" {
+		const what = "keeps no checkpoints: when it is run again, all comes again"
+		a.cfg.Log.Warn("job "+what, "job", a.cfg.Job)
+		a.warnings = append(a.warnings, fmt.Sprintf("job %q %s", a.cfg.Job, what))
 	}
 }
 
@@ -47,4 +57,19 @@ func (a *attempt) warnOfUnseekable(n *graph.Node, splits []connect.Split) {
 	}
 	a.warn(n, fmt.Sprintf("cannot seek (%s): in a crash the records since the last checkpoint are lost, so they have their effect at most once",
 		strings.Join(ids, ", ")))
+}
+
+// neverTwice reports whether nothing may come twice and a sink cannot withdraw what it has shown.
+func (a *attempt) neverTwice() bool {
+	return a.cfg.Delivery == connect.AtMostOnce && slices.ContainsFunc(a.cfg.Graph.Nodes, func(n *graph.Node) bool { return n.Op.(*operator.Spec).Guarantee == connect.AtLeastOnce })
+}
+
+// neverAgain refuses to go back behind a checkpoint whose output may have been written, when nothing may come twice and a sink cannot withdraw
+// what it has shown.
+func (a *attempt) neverAgain(m *snapshot.Manifest) error {
+	if a.store.Published() <= m.Epoch || !a.neverTwice() {
+		return nil
+	}
+	return fmt.Errorf("checkpoint %d of job %q cannot be used, and to go on from checkpoint %d would write the output of the epochs between again, which a job "+
+		"that is at most once must not: put the files back from a backup, or let it be at least once for this start", a.store.Published(), a.cfg.Job, m.Epoch)
 }

@@ -15,6 +15,10 @@ import (
 // Run runs a job until its input has ended, ctx is done, or it fails for good. When ctx is done it takes a last
 // checkpoint, so that a later run goes on without repeating anything, and returns the cause.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
+	if err := cfg.Control.begin(); err != nil {
+		return Summary{}, err
+	}
+	defer cfg.Control.end()
 	e := env.From(ctx)
 	if e.Plan != nil {
 		if err := e.Plan(cfg.Graph); err != nil {
@@ -53,6 +57,8 @@ type runner struct {
 	failedEpochs int64
 	// starts counts the attempts since the last decided epoch, the running one included.
 	starts int
+	// cameFrom says that this run has begun at a savepoint.
+	cameFrom bool
 	// resumed says that this run went on from a checkpoint.
 	resumed bool
 }

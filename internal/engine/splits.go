@@ -138,7 +138,7 @@ func (l *lister) withOld(id string, splits []connect.Split) (all []connect.Split
 func (l *lister) poll(ctx context.Context) {
 	now := l.env.Sched.Now()
 	for i, s := range l.sources {
-		if s.every <= 0 || s.busy || now.Before(s.next) || l.stopping {
+		if s.every <= 0 || s.busy || now.Before(s.next) || l.stopping || l.draining {
 			continue
 		}
 		s.busy = true
@@ -161,6 +161,9 @@ func (l *lister) found(f *listing, err error) {
 	s.next = l.env.Sched.Now().Add(s.every)
 	if err != nil {
 		l.fail(&OperatorError{Job: l.cfg.Job, Operator: n.ID, File: n.File, Line: n.Line, Err: fmt.Errorf("look for new splits: %w", err)})
+		return
+	}
+	if l.draining {
 		return
 	}
 	f.splits = slices.DeleteFunc(f.splits, func(sp connect.Split) bool { return s.known[sp.ID] })

@@ -45,6 +45,7 @@ func (a *attempt) status() Status {
 		s.Operators[i].stand(w)
 	}
 	s.InRun = a.inRun + s.In - a.inBefore
+	s.addState(a.tier)
 	return s
 }
 

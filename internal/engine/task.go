@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/epoch"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/keyed"
 	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/progress"
 	"github.com/millrace-stream/millrace/internal/task"
@@ -79,6 +80,9 @@ type taskRun struct {
 		busy  bool
 	}
 
+	// memory bounds the keyed state of the operators; nil for no bounds.
+	memory *keyed.Memory
+
 	cancelled atomic.Bool
 	ctl       struct {
 		sync.Mutex
@@ -87,6 +91,7 @@ type taskRun struct {
 		aborted   uint64
 		splits    []connect.Split
 		changed   bool
+		drain     bool
 	}
 }
 
@@ -142,7 +147,10 @@ func (t *taskRun) run() {
 
 func (t *taskRun) guarded() (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if failed, ok := diskFailure(p); ok {
+			err = t.operatorError(failed)
+		} else if p != nil {
 			err = t.operatorError(&PanicError{Value: p, Stack: debug.Stack()})
 		}
 	}()
@@ -238,8 +246,8 @@ func (t *taskRun) obey() error {
 		return nil
 	}
 	t.ctl.changed = false
-	completed, aborted, splits := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0
-	t.ctl.completed, t.ctl.aborted = 0, 0
+	completed, aborted, splits, drain := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0, t.ctl.drain
+	t.ctl.completed, t.ctl.aborted, t.ctl.drain = 0, 0, false
 	t.ctl.Unlock()
 	if aborted > 0 && t.align != nil && t.align.Abort(aborted) {
 		t.follow()
@@ -250,7 +258,13 @@ func (t *taskRun) obey() error {
 		}
 	}
 	if splits {
-		return t.takeSplits()
+		if err := t.takeSplits(); err != nil {
+			return err
+		}
+	}
+	if drain {
+		t.at = 0
+		return t.source.Drain()
 	}
 	return nil
 }
@@ -281,6 +295,7 @@ func (t *taskRun) readLoop() error {
 		if err := t.tick(); err != nil {
 			return err
 		}
+		t.memory.Settle()
 		if t.stopped || t.mustPause() {
 			if err := t.rest(task.Forever); err != nil {
 				return err
@@ -391,6 +406,7 @@ func (t *taskRun) inputLoop() error {
 		if err := t.tick(); err != nil {
 			return err
 		}
+		t.memory.Settle()
 		if !t.sealed && t.room() <= 0 {
 			if err := t.hold(); err != nil {
 				return err

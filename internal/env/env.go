@@ -21,6 +21,11 @@ type Env struct {
 	// Fault is called at every named fault point with its name; nil in production. It may return an error, which the
 	// point reports as its own failure, or never return.
 	Fault func(point string) error
+	// StateFault is called before each operation on a file that keyed state is kept in beside memory, with its kind and the file; nil in
+	// production. What it returns is the outcome.
+	StateFault func(op, file string) error
+	// EvictAll makes keyed state with a disk behind it move everything there after each batch: results must not show it.
+	EvictAll bool
 	// Plan, if set, is given the graph of a job that is about to run; its error ends the run. So a test takes an operator
 	// as the API made it, and drives it by itself.
 	Plan func(*graph.Graph) error

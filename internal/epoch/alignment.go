@@ -9,6 +9,7 @@ package epoch
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/millrace-stream/millrace/internal/element"
 )
@@ -23,11 +24,15 @@ import (
 // An epoch may be given up while its barriers are on their way: some sources have sent barrier 3, others, told of the end of 3 first, go from
 // 2 to 4. So a newer barrier ends the alignment of an older epoch, and older barriers that come after it are of no interest.
 //
-// Make it with NewAlignment. After an error it must not be used any more: barriers have come in an order that the protocol excludes.
+// A job that is at least once does not wait: its tasks take from all inputs all the time, and an epoch is complete at its last barrier. What came
+// behind an earlier one is in the snapshot then, and comes again after a restore. See NewTracking.
+//
+// Make it with NewAlignment or NewTracking. After an error it must not be used any more: barriers have come in an order that the protocol excludes.
 //
 // Invariants:
 //
-//	A1  an input is blocked if and only if it has brought the barrier that is waited for
+//	A1  an input is blocked if and only if it has brought the barrier that is waited for, and that is one to wait for: with NewTracking,
+//	    only that of the restored epoch is
 //	A2  an epoch aligns at most once, and epochs align in rising order
 type Alignment struct {
 	inputs []alignInput
@@ -40,12 +45,15 @@ type Alignment struct {
 	// plain is the largest epoch seen with a barrier that was not final, final the smallest with one that was (0: none). All
 	// epochs from the first final one on are final.
 	plain, final uint64
+	// waits is the largest epoch for which inputs are blocked.
+	waits uint64
 }
 
 type alignInput struct {
 	// last is the epoch of the last barrier.
-	last    uint64
-	blocked bool
+	last uint64
+	// brought says that it was the one that is waited for.
+	brought bool
 }
 
 // NewAlignment returns the alignment of a task with n inputs that goes on after the restored epoch (0 at a first start). A task
@@ -54,11 +62,21 @@ func NewAlignment(n int, restored uint64) (*Alignment, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("epoch: alignment of %d inputs", n)
 	}
-	a := &Alignment{inputs: make([]alignInput, max(n, 1)), over: restored}
+	a := &Alignment{inputs: make([]alignInput, max(n, 1)), over: restored, waits: math.MaxUint64}
 	for i := range a.inputs {
 		a.inputs[i].last = restored
 	}
 	return a, nil
+}
+
+// NewTracking is NewAlignment for a task that blocks its inputs for no epoch after the given one, at which it knows what it knew at the checkpoint
+// that it goes on from.
+func NewTracking(n int, restored, waits uint64) (*Alignment, error) {
+	a, err := NewAlignment(n, restored)
+	if err == nil {
+		a.waits = waits
+	}
+	return a, err
 }
 
 // Barrier takes a barrier from an input and reports whether its epoch is now aligned: the task takes its snapshot and hands the barrier on, and
@@ -69,7 +87,7 @@ func (a *Alignment) Barrier(i int, b element.Barrier) (aligned bool, err error) 
 		return false, fmt.Errorf("epoch: barrier %d from input %d, the task has inputs 0 to %d", b.Epoch, i, len(a.inputs)-1)
 	}
 	in := &a.inputs[i]
-	if in.blocked {
+	if a.Blocked(i) {
 		return false, fmt.Errorf("epoch: barrier %d from input %d, which is blocked until epoch %d is aligned", b.Epoch, i, a.current)
 	}
 	if b.Epoch <= in.last {
@@ -86,7 +104,7 @@ func (a *Alignment) Barrier(i int, b element.Barrier) (aligned bool, err error) 
 		a.release()
 		a.current, a.missing = b.Epoch, len(a.inputs)
 	}
-	in.blocked = true
+	in.brought = true
 	if a.missing--; a.missing > 0 {
 		return false, nil
 	}
@@ -124,7 +142,7 @@ func (a *Alignment) Abort(epoch uint64) bool {
 func (a *Alignment) release() {
 	a.current, a.missing = 0, 0
 	for i := range a.inputs {
-		a.inputs[i].blocked = false
+		a.inputs[i].brought = false
 	}
 }
 
@@ -132,7 +150,7 @@ func (a *Alignment) release() {
 func (a *Alignment) Current() uint64 { return a.current }
 
 // Blocked reports whether an input must not be read. Every call of Barrier and Abort may change it for all inputs.
-func (a *Alignment) Blocked(i int) bool { return a.inputs[i].blocked }
+func (a *Alignment) Blocked(i int) bool { return a.inputs[i].brought && a.current <= a.waits }
 
 // Missing returns the inputs that have not brought the barrier that is waited for: those that hold up the epoch.
 func (a *Alignment) Missing() []int {
@@ -141,7 +159,7 @@ func (a *Alignment) Missing() []int {
 	}
 	var inputs []int
 	for i := range a.inputs {
-		if !a.inputs[i].blocked {
+		if !a.inputs[i].brought {
 			inputs = append(inputs, i)
 		}
 	}

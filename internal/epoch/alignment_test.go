@@ -2,6 +2,7 @@ package epoch
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -12,10 +13,11 @@ import (
 type history struct {
 	seen    [][]uint64 // barriers of each input
 	aborted uint64
+	waits   uint64 // the largest epoch for which inputs are blocked
 }
 
 func (h *history) clone() *history {
-	c := &history{aborted: h.aborted}
+	c := &history{aborted: h.aborted, waits: h.waits}
 	for _, s := range h.seen {
 		c.seen = append(c.seen, slices.Clone(s))
 	}
@@ -29,6 +31,14 @@ func (h *history) last(i int) uint64 {
 	return 0
 }
 
+// newest returns the largest epoch that any input has brought.
+func (h *history) newest() (e uint64) {
+	for k := range h.seen {
+		e = max(e, h.last(k))
+	}
+	return e
+}
+
 // complete reports whether all inputs have brought the barrier.
 func (h *history) complete(epoch uint64) bool {
 	for _, s := range h.seen {
@@ -39,22 +49,32 @@ func (h *history) complete(epoch uint64) bool {
 	return true
 }
 
-// blocked: the last barrier of the input is that of the newest epoch that any input has brought, which is neither complete nor given up.
-func (h *history) blocked(i int) bool {
-	newest := uint64(0)
-	for k := range h.seen {
-		newest = max(newest, h.last(k))
-	}
+// blocked: the input has brought what is waited for, and that is an epoch to wait for.
+func (h *history) blocked(i int) bool { return h.brought(i) && h.last(i) <= h.waits }
+
+// brought: the last barrier of the input is that of the newest epoch that any input has brought, which is neither complete nor given up.
+func (h *history) brought(i int) bool {
+	newest := h.newest()
 	return newest > 0 && h.last(i) == newest && newest > h.aborted && !h.complete(newest)
 }
 
 // TestAlignmentExhaustive runs all sequences of barriers and aborts up to a depth against the definition.
 func TestAlignmentExhaustive(t *testing.T) {
+	exhaust(t, math.MaxUint64)
+}
+
+// TestTrackingExhaustive does so for tasks that wait for no epoch, and for epoch 1 only.
+func TestTrackingExhaustive(t *testing.T) {
+	exhaust(t, 0)
+	exhaust(t, 1)
+}
+
+func exhaust(t *testing.T, waits uint64) {
 	for _, size := range []struct {
 		inputs, depth int
 		epochs        uint64
 	}{{1, 5, 4}, {2, 6, 4}, {3, 6, 3}} {
-		if testing.Short() {
+		if testing.Short() || waits < math.MaxUint64 { // more is allowed without waiting, so there are more sequences
 			size.depth--
 		}
 		steps := 0
@@ -76,7 +96,8 @@ func TestAlignmentExhaustive(t *testing.T) {
 						continue
 					}
 					h2.seen[i] = append(h2.seen[i], e)
-					if want := h2.complete(e) && e > h.aborted; got != want {
+					// A newer barrier says that the epoch was given up before this task heard of it.
+					if want := h2.complete(e) && e > h.aborted && e == h2.newest(); got != want {
 						t.Fatalf("%v: aligned %v, want %v", path, got, want)
 					}
 					checkBlocked(t, a2, h2, path)
@@ -93,10 +114,13 @@ func TestAlignmentExhaustive(t *testing.T) {
 			}
 		}
 		a, err := NewAlignment(size.inputs, 0)
+		if waits < math.MaxUint64 {
+			a, err = NewTracking(size.inputs, 0, waits)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		visit(a, &history{seen: make([][]uint64, size.inputs)}, nil)
+		visit(a, &history{seen: make([][]uint64, size.inputs), waits: waits}, nil)
 		t.Logf("%d inputs, depth %d: %d steps", size.inputs, size.depth, steps)
 	}
 }
@@ -114,13 +138,13 @@ func checkBlocked(t *testing.T, a *Alignment, h *history, path []string) {
 		if a.Blocked(i) != h.blocked(i) {
 			t.Fatalf("A1: %v: input %d blocked %v, want %v", path, i, a.Blocked(i), h.blocked(i))
 		}
-		some = some || h.blocked(i)
-		if a.Current() != 0 && slices.Contains(a.Missing(), i) == h.blocked(i) {
+		some = some || h.brought(i)
+		if a.Current() != 0 && slices.Contains(a.Missing(), i) == h.brought(i) {
 			t.Fatalf("%v: missing %v, input %d blocked %v", path, a.Missing(), i, h.blocked(i))
 		}
 	}
 	if some != (a.Current() != 0) {
-		t.Fatalf("%v: waits for %d, but some input is blocked: %v", path, a.Current(), some)
+		t.Fatalf("%v: waits for %d, but some input has brought it: %v", path, a.Current(), some)
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 	"unsafe"
 )
 
-// slot is one place of a table. meta is 0 when the slot is empty; otherwise its upper 16 bits are the stamp of the epoch in which
-// the entry last changed (1..65535) and its lower 48 bits are those of the hash.
+// slot is one place of a table. meta is 0 when the slot is empty. Otherwise its lower 48 bits are those of the hash, the next 15 are the stamp
+// of the epoch in which the entry last changed (1..32767), and the upper one is clean: the disk holds the same entry. A write to an
+// entry replaces all upper bits, so it is not clean any more.
 type slot[K comparable, V any] struct {
 	meta  uint64
 	key   K
@@ -19,17 +20,27 @@ const (
 	hashBits = 48
 	hashMask = 1<<hashBits - 1
 	// stamps is the number of different stamps. Stamp 0 would make an entry look empty, so they run from 1.
-	stamps   = 1<<16 - 1
+	stamps   = 1<<15 - 1
+	clean    = 1 << 63
 	minSlots = 8
 )
 
 // stampOf returns the stamp of an epoch sequence number, at its place in meta.
 //
-// Stamps repeat after 65535 epochs. An entry counts as changed when its age, (frozen - changed) mod 65535, is below the number of
+// Stamps repeat after 32767 epochs. An entry counts as changed when its age, (frozen - changed) mod 32767, is below the number of
 // epochs since the last durable one. The age computed is never above the true age, so an old entry may look young, which writes
-// it once more than needed. An entry that did change has a true age below that number; while the number is below 65535 the
-// computed age equals the true one, and from 65535 on every entry is written (see frozen.window). So no change is missed.
+// it once more than needed. An entry that did change has a true age below that number; while the number is below 32767 the
+// computed age equals the true one, and from 32767 on every entry is written (see frozen.window). So no change is missed.
 func stampOf(seq uint64) uint64 { return (seq%stamps + 1) << hashBits }
+
+// ageOf returns how many epochs before seq the entry with this meta has changed, modulo stamps.
+func ageOf(meta, seq uint64) uint64 {
+	now, then := seq%stamps, meta&^clean>>hashBits-1
+	if then > now {
+		now += stamps
+	}
+	return now - then
+}
 
 // limitOf returns how many entries n slots may hold: load 5/8.
 func limitOf(n int) int { return n * 5 / 8 }
@@ -59,6 +70,7 @@ type pool[K comparable, V any] struct {
 	free    [48][]*block[K, V]
 	held    int // slots in free
 	live    int // slots in blocks that tables hold
+	share   int // if not 0, one part of live in so many may be kept for reuse; otherwise half of it and a little
 	scratch []*scratch[K, V]
 	parts   [][]part[K, V]
 }
@@ -115,7 +127,19 @@ func (p *pool[K, V]) leave(b *block[K, V]) {
 }
 
 // mayHold returns how many slots may be kept for reuse: half of what is in use and a little. So memory is bounded by the live tables.
-func (p *pool[K, V]) mayHold() int { return p.live/2 + 1<<12 }
+func (p *pool[K, V]) mayHold() int {
+	if p.share > 0 {
+		return p.live / p.share
+	}
+	return p.live/2 + 1<<12
+}
+
+// slots returns the number of slots in tables and in blocks for reuse.
+func (p *pool[K, V]) slots() (live, held int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live, p.held
+}
 
 // release ends one hold. The last one clears the block and keeps it, within mayHold.
 func (p *pool[K, V]) release(b *block[K, V]) {

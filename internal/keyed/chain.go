@@ -92,7 +92,7 @@ func (s *Space[K, V]) newPlan(epoch uint64) *plan {
 func (s *Space[K, V]) liveIn(g int) int {
 	n := 0
 	for _, p := range s.panes {
-		n += p.tables[g].count
+		n += p.tables[g].total()
 	}
 	return n
 }
@@ -133,6 +133,7 @@ func (s *Space[K, V]) Completed(epoch uint64) {
 	s.plans = append(s.plans[:0], s.plans[at+1:]...)
 	s.base = pl.seq
 	s.forget()
+	s.forgetJournals()
 }
 
 // count adds a plan to the chains. Of epochs before the completed one it is not known whether they became durable: their deltas

@@ -105,6 +105,7 @@ func (s *Space[K, V]) addToFilter(g int, hash uint64) {
 	}
 	s.filters.reset(g, s.liveIn(g))
 	for _, p := range s.panes {
+		s.coldHashes(p, g, func(hash uint64) { s.filters.add(g, hash) })
 		for i := range p.tables[g].slots {
 			if meta := p.tables[g].slots[i].meta; meta != 0 {
 				s.filters.add(g, meta)

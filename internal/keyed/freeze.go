@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/keyed/cold"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
@@ -36,7 +37,10 @@ type frozen[K comparable, V any] struct {
 	left    int    // parts not yet encoded by the owner
 	written bool
 	freed   bool
-	entries atomic.Int64
+	// view is the disk as it was at the barrier, nil when no part needs it; journals are those that deltas look into.
+	view     *cold.View
+	journals []uint64
+	entries  atomic.Int64
 }
 
 // part is one section to write.
@@ -47,9 +51,12 @@ type part[K comparable, V any] struct {
 	slots []slot[K, V]
 	dels  []deleted[K]
 	blk   *block[K, V] // held until the part is written; nil for Deep
-	owner *frozen[K, V]
-	table *table[K, V] // Deep: the table to encode; nil when done
-	bytes *encoded     // Deep: its encoding
+	// content says that there are entries, here or on the disk, or deletions.
+	content bool
+	disk    bool // entries on the disk belong to the part
+	owner   *frozen[K, V]
+	table   *table[K, V] // Deep: the table to encode; nil when done
+	bytes   *encoded     // Deep: its encoding
 }
 
 // Freeze ends an epoch at a barrier: what changed up to now belongs to it. It looks at each table once and copies no entries. With
@@ -64,6 +71,7 @@ func (s *Space[K, V]) Freeze(epoch uint64) Frozen {
 	for g := range s.chains {
 		f.collect(g)
 	}
+	f.look()
 	if s.cfg.Layout == codec.Deep {
 		f.await()
 	} else {
@@ -84,7 +92,7 @@ func (f *frozen[K, V]) collect(g int) {
 	if f.plan.groups[g].full {
 		f.parts = append(f.parts, part[K, V]{group: s.lo + g, kind: snapshot.Reset})
 		for _, p := range s.panes {
-			if p.tables[g].count > 0 {
+			if p.tables[g].total() > 0 {
 				f.add(g, p, snapshot.Full)
 			}
 		}
@@ -102,11 +110,11 @@ func (f *frozen[K, V]) collect(g int) {
 			gone = gone[1:]
 		}
 		switch {
-		case back && t.count == 0:
+		case back && t.total() == 0:
 			f.drop(g, p.span)
 		case back:
 			f.add(g, p, snapshot.Full)
-		case t.seq <= f.base || t.count == 0 && len(t.dels) == 0 && t.delsFrom <= f.base:
+		case t.seq <= f.base || t.total() == 0 && len(t.dels) == 0 && t.delsFrom <= f.base:
 		case t.delsFrom > f.base:
 			f.add(g, p, snapshot.Full)
 		default:
@@ -137,7 +145,7 @@ func (f *frozen[K, V]) add(g int, p *Pane[K, V], kind snapshot.SectionKind) {
 	t.known = true
 	f.parts = append(f.parts, part[K, V]{
 		group: f.space.lo + g, span: p.span, kind: kind, slots: t.slots, dels: t.dels[:len(t.dels):len(t.dels)], blk: t.blk,
-		owner: f, table: t,
+		owner: f, table: t, content: true, disk: t.disk != nil,
 	})
 }
 
@@ -202,6 +210,9 @@ func (f *frozen[K, V]) Release() {
 		return
 	}
 	f.freed = true
+	if f.view != nil {
+		_ = f.view.Close() // it was read, or is not wanted any more
+	}
 	for i := range f.parts {
 		pt := &f.parts[i]
 		if pt.blk != nil {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/keyed/cold"
 )
 
 const machineGroups = 8
@@ -48,6 +49,8 @@ type machine[K comparable, V any] struct {
 	chain    []*memFile // of the newest complete epoch
 	durable  map[place[K]]int64
 	counter  int64
+	// tier is set when entries are evicted.
+	tier *Tier
 }
 
 func (m *machine[K, V]) start(parallelism int) {
@@ -56,8 +59,46 @@ func (m *machine[K, V]) start(parallelism int) {
 		lo, hi := Range(i, parallelism, machineGroups)
 		m.spaces = append(m.spaces, New(Config[K, V]{
 			Operator: "op", State: "st", Key: m.key, Value: m.value, Layout: m.layout, Groups: machineGroups, Lo: lo, Hi: hi,
-			Filtered: m.filtered,
+			Filtered: m.filtered, Memory: m.memory(),
 		}))
+	}
+}
+
+// memory returns the memory of one more Space, nil without a tier.
+func (m *machine[K, V]) memory() *Memory {
+	if m.tier == nil {
+		return nil
+	}
+	return m.tier.Task(nil)
+}
+
+// evict evicts a table, or some, or all of a Space.
+func (m *machine[K, V]) evict(t *rapid.T) {
+	if m.tier == nil {
+		return
+	}
+	s := m.spaces[rapid.IntRange(0, len(m.spaces)-1).Draw(t, "space")]
+	keep := rapid.IntRange(0, 6).Draw(t, "keep")
+	for _, p := range s.panes {
+		for g := range p.tables {
+			if rapid.IntRange(0, 3).Draw(t, "table") > 0 {
+				s.evict(p, g, keep)
+			}
+		}
+	}
+}
+
+// evictAll evicts all there is.
+func (m *machine[K, V]) evictAll(*rapid.T) {
+	if m.tier == nil {
+		return
+	}
+	for _, s := range m.spaces {
+		for s.evictSome() {
+		}
+		if n := s.hotEntries(); n != 0 {
+			panic(fmt.Sprintf("%d entries are left in memory", n))
+		}
 	}
 }
 
@@ -214,7 +255,7 @@ func (m *machine[K, V]) durableEpoch(epoch uint64) bool {
 
 // restored returns a machine with the state of the chain.
 func (m *machine[K, V]) restored(t *rapid.T, parallelism int) *machine[K, V] {
-	r := &machine[K, V]{kind: m.kind, filtered: m.filtered}
+	r := &machine[K, V]{kind: m.kind, filtered: m.filtered, tier: m.tier}
 	r.start(parallelism)
 	for _, s := range r.spaces {
 		if err := replay(m.chain, machineGroups, s.Restore()); err != nil {
@@ -256,32 +297,28 @@ func (m *machine[K, V]) check(t *rapid.T, in *machine[K, V], want map[place[K]]i
 		for _, span := range s.Spans() {
 			p := s.Pane(span)
 			n += p.Len()
-			refs := p.Sorted(nil)
-			if len(refs) != p.Len() {
-				t.Fatalf("sorted %d of %d", len(refs), p.Len())
-			}
-			for i, r := range refs {
-				if i > 0 && m.key.Compare(refs[i-1].Key, r.Key) >= 0 {
-					t.Fatalf("not sorted at %d: %v %v", i, *refs[i-1].Key, *r.Key)
-				}
-				if r.Hash != m.key.Hash(r.Key) || p.Get(r.Key, r.Hash) != r.Value {
-					t.Fatalf("entry %v is not found again", *r.Key)
-				}
-				if m.filtered && s.MayHold([]uint64{r.Hash ^ 0xff, r.Hash})&2 == 0 {
-					t.Fatalf("the filter does not let %v pass", *r.Key)
-				}
-				got[place[K]{span, *r.Key}] = m.get(r.Value)
-			}
-			at := 0
+			var last K
+			first := true
 			err := p.EachSorted(func(k *K, v *V) error {
-				if at >= len(refs) || refs[at].Key != k || refs[at].Value != v {
-					t.Fatalf("EachSorted and Sorted differ at %d", at)
+				if !first && m.key.Compare(&last, k) >= 0 {
+					t.Fatalf("not sorted: %v %v", last, *k)
 				}
-				at++
+				h := m.key.Hash(k)
+				if m.tier == nil && p.Get(k, h) != v { // the disk would give all back
+					t.Fatalf("entry %v is not found again", *k)
+				}
+				if m.filtered && s.MayHold([]uint64{h ^ 0xff, h})&2 == 0 {
+					t.Fatalf("the filter does not let %v pass", *k)
+				}
+				last, first = *k, false
+				got[place[K]{span, *k}] = m.get(v)
 				return nil
 			})
-			if err != nil || at != len(refs) {
-				t.Fatalf("EachSorted called for %d of %d: %v", at, len(refs), err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.tier == nil {
+				m.sorted(t, p)
 			}
 			p.Each(func(k *K, v *V, _ uint64) bool { n--; return true })
 		}
@@ -294,9 +331,43 @@ func (m *machine[K, V]) check(t *rapid.T, in *machine[K, V], want map[place[K]]i
 	}
 }
 
+// sorted compares Sorted with EachSorted.
+func (m *machine[K, V]) sorted(t *rapid.T, p *Pane[K, V]) {
+	refs := p.Sorted(nil)
+	at := 0
+	err := p.EachSorted(func(k *K, v *V) error {
+		if at >= len(refs) || refs[at].Key != k || refs[at].Value != v || refs[at].Hash != m.key.Hash(k) {
+			t.Fatalf("EachSorted and Sorted differ at %d", at)
+		}
+		at++
+		return nil
+	})
+	if err != nil || at != len(refs) {
+		t.Fatalf("EachSorted called for %d of %d: %v", at, len(refs), err)
+	}
+}
+
 func runMachine[K comparable, V any](t *testing.T, k kind[K, V]) {
+	store, err := cold.Open(cold.Options{Memory: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	evicted, fetched := int64(0), int64(0)
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine[K, V]{kind: k, model: map[place[K]]int64{}, filtered: rapid.Bool().Draw(t, "filtered")}
+		if rapid.Bool().Draw(t, "disk") {
+			// A limit of 0 would make filters give up; EvictAll would leave nothing in memory during restores.
+			m.tier = NewTier(TierConfig{Store: store, Limit: 1 << rapid.IntRange(8, 40).Draw(t, "limit"), EvictAll: rapid.Bool().Draw(t, "all")})
+			defer func() {
+				e, f, _, _, _ := m.tier.Counters()
+				evicted, fetched = evicted+e, fetched+f
+			}()
+		}
 		m.start(rapid.IntRange(1, 4).Draw(t, "parallelism"))
 		if rapid.Bool().Draw(t, "old") { // a process in which the stamps are about to repeat
 			for _, s := range m.spaces {
@@ -307,9 +378,13 @@ func runMachine[K comparable, V any](t *testing.T, k kind[K, V]) {
 		t.Repeat(map[string]func(*rapid.T){
 			"upsert": m.upsert, "upsert2": m.upsert, "update": m.update, "delete": m.remove, "drop": m.drop,
 			"freeze": m.freeze, "freeze2": m.freeze, "step": m.step, "write": m.write, "write2": m.write, "restart": m.restart,
+			"evict": m.evict, "evict2": m.evict, "evictAll": m.evictAll,
 			"": func(t *rapid.T) { m.check(t, m, m.model) },
 		})
 	})
+	if evicted == 0 || fetched == 0 {
+		t.Errorf("%d entries were evicted, %d came back: the disk was not tested", evicted, fetched)
+	}
 }
 
 func TestMachineFlat(t *testing.T) {

@@ -8,7 +8,12 @@ package keyed
 func (p *Pane[K, V]) Merge(src *Pane[K, V], join, begin func(dst, src *V)) {
 	for g := range src.tables {
 		from := &src.tables[g]
-		if from.count == 0 {
+		if from.total() == 0 {
+			continue
+		}
+		if from.disk != nil || p.tables[g].disk != nil {
+			p.mergeCold(g, src, join, begin)
+			p.space.relieve()
 			continue
 		}
 		if p.heads[g].stamp == 0 {
@@ -19,9 +24,11 @@ func (p *Pane[K, V]) Merge(src *Pane[K, V], join, begin func(dst, src *V)) {
 			copy(t.slots, from.slots)
 			t.count = from.count
 			p.count += from.count
+			p.space.relieve()
 			continue
 		}
 		p.mergeTable(g, from.slots, join, begin)
+		p.space.relieve()
 	}
 }
 

@@ -13,7 +13,8 @@ type Pane[K comparable, V any] struct {
 	space  *Space[K, V]
 	tables []table[K, V]
 	span   int64
-	count  int
+	count  int // of all entries
+	cold   int // of those that are on the disk alone
 }
 
 // head is what every record reads of a table: small, so that the heads of all groups stay in the first cache, and free of
@@ -77,7 +78,7 @@ func (p *Pane[K, V]) Upsert(k *K, hash uint64) (v *V, fresh bool) {
 		sl := slotAt[K, V](base, mask, i)
 		meta := sl.meta
 		if meta == 0 {
-			return p.add(g, sl, k, hash), true
+			return p.add(g, sl, k, hash)
 		}
 		if meta&hashMask == low && sl.key == *k {
 			sl.meta = low | h.stamp
@@ -86,11 +87,17 @@ func (p *Pane[K, V]) Upsert(k *K, hash uint64) (v *V, fresh bool) {
 	}
 }
 
-// add inserts an absent key into an open table. free is where it belongs, unless the table has to grow.
+// add inserts a key that is not in an open table, or brings it back from the disk. free is where it belongs, unless the table has to grow.
 //
 //go:noinline
-func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
+func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) (v *V, fresh bool) {
 	t := &p.tables[g]
+	if t.cold > 0 {
+		if sl := p.fetch(g, k, hash); sl != nil {
+			sl.meta = hash&hashMask | p.heads[g].stamp
+			return &sl.value, false
+		}
+	}
 	if t.count >= limitOf(len(t.slots)) {
 		p.space.grow(t)
 		p.rehead(g, p.heads[g].stamp)
@@ -106,13 +113,13 @@ func (p *Pane[K, V]) add(g int, free *slot[K, V], k *K, hash uint64) *V {
 	}
 	t.count++
 	p.count++
-	return &free.value
+	return &free.value, true
 }
 
-// Bytes returns about how much memory the entries take.
+// Bytes returns about how much memory the entries take that are in memory.
 func (p *Pane[K, V]) Bytes() int {
 	var z slot[K, V]
-	return p.count * int(unsafe.Sizeof(z))
+	return (p.count - p.cold) * int(unsafe.Sizeof(z))
 }
 
 // Far reports whether the entries are too many for the processor's own caches, so that Touch pays.
@@ -166,29 +173,53 @@ func (p *Pane[K, V]) find(g int, k *K, hash uint64) *slot[K, V] {
 
 // Get returns the value of a key for reading, or nil.
 func (p *Pane[K, V]) Get(k *K, hash uint64) *V {
-	sl := p.find(p.index(hash), k, hash)
+	g := p.index(hash)
+	sl := p.find(g, k, hash)
 	if sl == nil {
-		return nil
+		if p.cold == 0 {
+			return nil
+		}
+		return p.read(g, k, hash)
 	}
 	return &sl.value
 }
 
-// Own returns the key as the table keeps it, with memory of its own. The key must be there.
+// Own returns the key as the table keeps it, with memory of its own. The key must be there, and must have been asked for since the last
+// batch.
 func (p *Pane[K, V]) Own(k *K, hash uint64) K { return p.find(p.index(hash), k, hash).key }
 
 // Update returns the value of a key and marks it changed, or returns nil when the key is absent.
 func (p *Pane[K, V]) Update(k *K, hash uint64) *V {
 	g := p.index(hash)
-	sl := p.find(g, k, hash)
+	sl := p.writable(g, k, hash)
 	if sl == nil {
 		return nil
 	}
-	if p.heads[g].stamp == 0 {
+	sl.meta = sl.meta&hashMask | p.heads[g].stamp
+	return &sl.value
+}
+
+// Amend is Update for a change of what checkpoints leave out: the entry is not written again because of it.
+func (p *Pane[K, V]) Amend(k *K, hash uint64) *V {
+	sl := p.writable(p.index(hash), k, hash)
+	if sl == nil {
+		return nil
+	}
+	sl.meta &^= clean
+	return &sl.value
+}
+
+// writable returns the slot of a key in a table that is open, or nil.
+func (p *Pane[K, V]) writable(g int, k *K, hash uint64) *slot[K, V] {
+	sl := p.find(g, k, hash)
+	if sl == nil && p.cold > 0 {
+		sl = p.fetch(g, k, hash)
+	}
+	if sl != nil && p.heads[g].stamp == 0 {
 		p.open(g)
 		sl = p.find(g, k, hash) // open may have moved the slots
 	}
-	sl.meta = sl.meta&hashMask | p.heads[g].stamp
-	return &sl.value
+	return sl
 }
 
 // Delete removes a key and reports whether it was there.
@@ -197,10 +228,13 @@ func (p *Pane[K, V]) Delete(k *K, hash uint64) bool {
 	t := &p.tables[g]
 	i := search(t.slots, k, hash)
 	if i < 0 {
-		return false
+		return p.cold > 0 && p.deleteCold(g, k, hash)
 	}
 	if p.heads[g].stamp == 0 {
 		p.open(g) // may move the slots, not the place within them
+	}
+	if t.disk != nil {
+		p.eraseCold(g, k, hash) // it may be there too
 	}
 	p.space.noteDeleted(t, t.slots[i].key, hash)
 	p.remove(t, i)
@@ -219,6 +253,9 @@ func (p *Pane[K, V]) Each(fn func(k *K, v *V, hash uint64) bool) {
 				return
 			}
 		}
+		if p.tables[g].cold > 0 && !p.eachCold(g, fn) {
+			return
+		}
 	}
 }
 
@@ -233,6 +270,9 @@ func (p *Pane[K, V]) EachSorted(fn func(k *K, v *V) error) error {
 	defer p.space.pool.giveScratch(sc)
 	sc.begin(p.space.cfg.Key)
 	defer sc.end()
+	if p.cold > 0 || p.space.disk != nil && p.Bytes() > p.space.cfg.Memory.part() {
+		return p.eachMerged(sc, fn)
+	}
 	if p.Far() && p.space.cfg.Layout == codecFlat && p.space.cfg.Key.Uint != nil {
 		return p.eachSpread(sc, fn)
 	}

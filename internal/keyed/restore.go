@@ -24,7 +24,12 @@ type restorer[K comparable, V any] struct {
 	// k and v are decoded into; as variables they would be an allocation per entry.
 	k K
 	v V
+	// puts counts the entries restored.
+	puts int
 }
+
+// relieveEvery is the number of restored entries after which memory is looked at.
+const relieveEvery = 256
 
 // Restore returns what loads the entries of the groups [Lo, Hi) from a chain of files, written at any parallelism; what it says about
 // other groups is passed over. It comes before anything else is done with the Space. Afterwards nothing counts as changed.
@@ -92,7 +97,7 @@ func (r *restorer[K, V]) Drop(group int, span int64) error {
 func (r *restorer[K, V]) vacate(i, g int) {
 	s := r.space
 	p := s.panes[i]
-	p.count -= p.tables[g].count
+	p.count -= p.tables[g].total()
 	p.vacate(g)
 	if p.count == 0 {
 		s.unlink(i)
@@ -121,6 +126,9 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 	}
 	r.follow(g, group, span, key)
 	s.Ensure(span).load(g, &r.k, hash, &r.v)
+	if r.puts++; r.puts%relieveEvery == 0 || s.disk != nil && s.cfg.Memory.tier.all {
+		s.relieve()
+	}
 	return nil
 }
 
@@ -134,7 +142,8 @@ func (p *Pane[K, V]) load(g int, k *K, hash uint64, v *V) {
 	if sl := p.find(g, k, hash); sl != nil {
 		sl.value = *v
 	} else {
-		*p.add(g, vacancy(t.slots, hash), k, hash) = *v
+		at, _ := p.add(g, vacancy(t.slots, hash), k, hash)
+		*at = *v
 	}
 	t.seq, t.known = restoredSeq, true
 	p.rehead(g, 0)
@@ -159,7 +168,12 @@ func (r *restorer[K, V]) Delete(group int, span int64, key []byte) error {
 	p := s.panes[i]
 	t := &p.tables[g]
 	if at := search(t.slots, &r.k, hash); at >= 0 {
+		if t.disk != nil {
+			p.eraseCold(g, &r.k, hash)
+		}
 		p.remove(t, at)
+	} else if p.cold > 0 {
+		p.deleteCold(g, &r.k, hash)
 	}
 	if p.count == 0 {
 		s.unlink(i)

@@ -24,6 +24,11 @@ type Config[K comparable, V any] struct {
 	Groups, Lo, Hi int
 	// Filtered keeps filters for MayHold. They take 3 to 7 bytes for each entry.
 	Filtered bool
+	// Memory bounds what is kept in memory: the rest goes to the disk. nil keeps everything.
+	Memory *Memory
+	// Transient stores what Value leaves out because it is made anew after a restore, for the way to the disk and back; nil when
+	// there is no such thing.
+	Transient codec.Codec[V]
 }
 
 // Space is one named state of one subtask: a table per key group and span.
@@ -45,6 +50,7 @@ type Space[K comparable, V any] struct {
 	unsealed *frozen[K, V]
 	gone     []int64
 	filters  filters
+	disk     *disk[K, V] // nil when everything is kept in memory
 }
 
 // New returns an empty Space.
@@ -54,6 +60,11 @@ func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
 	s.chains = make([]chain, cfg.Hi-cfg.Lo)
 	if cfg.Filtered {
 		s.filters = newFilters(cfg.Groups, cfg.Lo, cfg.Hi)
+	}
+	if cfg.Memory != nil {
+		s.disk = newDisk(&s.cfg)
+		s.pool.share = keepShare
+		cfg.Memory.add(s)
 	}
 	return s
 }
@@ -148,7 +159,7 @@ func (s *Space[K, V]) unlink(i int) {
 	p.count = 0
 	s.panes = slices.Delete(s.panes, i, i+1)
 	s.last = nil
-	if len(s.spare) < maxSpare {
+	if len(s.spare) < maxSpare && s.disk == nil {
 		s.spare = append(s.spare, p)
 		return
 	}

@@ -81,11 +81,26 @@ func TestGroupIsInRangeAndUsesAllGroups(t *testing.T) {
 }
 
 func TestWriterReadsTheBarrierStateWhileTheOwnerGoesOn(t *testing.T) {
-	s := newPairs(4, 0, 4)
+	t.Run("memory", func(t *testing.T) { writeBesideTheOwner(t, newPairs(4, 0, 4), 20, func() {}) })
+	t.Run("disk", func(t *testing.T) {
+		m := tierOf(t, 1<<16, nil).Task(nil)
+		writeBesideTheOwner(t, spaceOn(m, 4), 4, m.Settle)
+		if c := &m.Counters; c.Evicted.Load() < 4000 || c.Fetched.Load() < 400 {
+			t.Errorf("%d entries evicted, %d fetched", c.Evicted.Load(), c.Fetched.Load())
+		}
+	})
+}
+
+// writeBesideTheOwner writes epochs while the owner changes the Space; settle is called between batches.
+func writeBesideTheOwner(t *testing.T, s *Space[uint64, pair], epochs uint64, settle func()) {
+	t.Helper()
 	const keys = 2000
-	for epoch := uint64(1); epoch <= 20; epoch++ {
+	for epoch := uint64(1); epoch <= epochs; epoch++ {
 		for k := range uint64(keys) {
 			put(s, 0, k, int64(epoch))
+			if k%100 == 0 {
+				settle()
+			}
 		}
 		f := s.Freeze(epoch)
 		file := &memFile{}
@@ -101,9 +116,13 @@ func TestWriterReadsTheBarrierStateWhileTheOwnerGoesOn(t *testing.T) {
 				s.Pane(0).Delete(&k, mix(k))
 			}
 			put(s, 0, keys+k, -1)
+			if k%100 == 0 {
+				settle()
+			}
 		}
 		s.Drop(0)
 		put(s, 0, 1, -1)
+		settle()
 		if err := <-result; err != nil {
 			t.Fatal(err)
 		}

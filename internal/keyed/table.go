@@ -5,9 +5,10 @@ type table[K comparable, V any] struct {
 	// slots are those of blk, or nil while the table is empty and blk (if any) is left over from a dropped pane.
 	slots []slot[K, V]
 	// seq is the epoch of the last change.
-	seq   uint64
-	count int
-	blk   *block[K, V]
+	seq uint64
+	// count is the number of entries in slots, cold that of those on disk alone.
+	count, cold int
+	blk         *block[K, V]
 	// want is the number of slots that the next block should have, from what a dropped pane needed here.
 	want int
 	// dels are the keys deleted from a table that files know, in rising order of seq. Freezing shares the slice: it is only
@@ -19,7 +20,12 @@ type table[K comparable, V any] struct {
 	known bool
 	// frozen is the part that waits for the owner to encode this table (Deep layouts).
 	frozen *part[K, V]
+	// disk says of most keys that are not on the disk that they are not; nil when nothing of this table is.
+	disk *diskFilter
 }
+
+// total is the number of entries.
+func (t *table[K, V]) total() int { return t.count + t.cold }
 
 // deleted is a key that was deleted in epoch seq.
 type deleted[K comparable] struct {
@@ -47,9 +53,10 @@ func search[K comparable, V any](slots []slot[K, V], k *K, hash uint64) int {
 
 // touch gives a table slots that the owner may write. It runs before the first write of each epoch.
 func (s *Space[K, V]) touch(t *table[K, V]) {
-	switch {
-	case t.frozen != nil:
+	if t.frozen != nil {
 		s.encode(t.frozen)
+	}
+	switch {
 	case t.blk == nil:
 		t.blk = s.pool.get(max(t.want, minSlots))
 	case t.slots == nil && t.blk.refs.Load() == 1:
@@ -118,7 +125,7 @@ func (s *Space[K, V]) noteDeleted(t *table[K, V], k K, hash uint64) {
 	if !t.known || t.delsFrom == s.seq {
 		return
 	}
-	if len(t.dels) > t.count+64 {
+	if len(t.dels) > t.total()+64 {
 		t.dels, t.delsFrom = nil, s.seq
 		return
 	}
@@ -131,13 +138,17 @@ func (p *Pane[K, V]) vacate(g int) {
 	if t.frozen != nil {
 		s.encode(t.frozen)
 	}
+	if t.disk != nil {
+		s.wipe(p, g)
+	}
 	if n := len(t.slots); n > minSlots && t.count*8 < n {
 		s.pool.leave(t.blk)
 		t.blk, t.want = nil, n/2
 	} else if t.slots != nil && s.cfg.Layout != codecFlat && t.blk.refs.Load() == 1 {
 		clear(t.slots) // lets go of what the values point to
 	}
-	t.slots, t.count, t.seq = nil, 0, 0
+	p.cold -= t.cold
+	t.slots, t.count, t.cold, t.disk, t.seq = nil, 0, 0, nil, 0
 	t.dels, t.delsFrom, t.known = nil, 0, false
 	p.heads[g] = head{}
 }

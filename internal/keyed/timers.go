@@ -20,6 +20,8 @@ type TimersConfig[K comparable] struct {
 	Layout codec.Layout
 	// Groups is the number of key groups of the job; these Timers hold those in [Lo, Hi).
 	Groups, Lo, Hi int
+	// Memory is that of Config. The order of the timers stays in memory.
+	Memory *Memory
 }
 
 // Timers holds at most one timer per key and name, ordered by (time, encoded key, name). It belongs to one task.
@@ -68,7 +70,7 @@ func NewTimers[K comparable](cfg TimersConfig[K]) (*Timers[K], error) {
 	}
 	return &Timers[K]{key: cfg.Key, space: New(Config[timerKey[K], timerAt]{
 		Operator: cfg.Operator, State: cfg.State, Key: timerKeys(cfg.Key), Value: timerCodec{}, Layout: codec.Immutable,
-		Groups: cfg.Groups, Lo: cfg.Lo, Hi: cfg.Hi,
+		Groups: cfg.Groups, Lo: cfg.Lo, Hi: cfg.Hi, Memory: cfg.Memory, Transient: settingCodec{},
 	})}, nil
 }
 
@@ -224,4 +226,20 @@ func (timerCodec) Decode(src []byte, v *timerAt) ([]byte, error) {
 	}
 	*v = timerAt{at: int64(binary.BigEndian.Uint64(src))}
 	return src[8:], nil
+}
+
+// settingCodec stores which setting of a timer it is, on the way to the disk and back.
+type settingCodec struct{}
+
+// Append implements codec.Codec.
+func (settingCodec) Append(dst []byte, v *timerAt) []byte { return binary.AppendUvarint(dst, v.seq) }
+
+// Decode implements codec.Codec.
+func (settingCodec) Decode(src []byte, v *timerAt) ([]byte, error) {
+	seq, n := binary.Uvarint(src)
+	if n <= 0 {
+		return nil, errBadEntry
+	}
+	v.seq = seq
+	return src[n:], nil
 }

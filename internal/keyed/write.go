@@ -43,26 +43,45 @@ func (f *frozen[K, V]) WriteTo(w snapshot.SectionWriter) error {
 // writePart writes one section.
 func (f *frozen[K, V]) writePart(w snapshot.SectionWriter, pt *part[K, V], sc *scratch[K, V]) error {
 	cfg := &f.space.cfg
-	out := section{w: w, head: snapshot.Section{
+	own := section{w: w, head: snapshot.Section{
 		Operator: cfg.Operator, State: cfg.State, Group: pt.group, Span: pt.span, Kind: pt.kind,
 	}}
 	var err error
 	if pt.kind != snapshot.Delta {
-		err = out.open()
+		err = own.open()
 	}
-	switch {
-	case err != nil:
-	case pt.bytes != nil:
-		err = pt.bytes.replay(&out)
-	case pt.slots != nil:
-		err = f.entriesOf(pt, sc, &out)
+	if err == nil && pt.content {
+		err = f.content(pt, sc, &own)
 	}
 	t := &f.plan.groups[pt.group-f.space.lo]
-	if out.begun {
+	if own.begun {
 		t.sections.Add(1)
 	}
-	t.entries.Add(int64(out.entries))
-	f.entries.Add(int64(out.entries))
+	t.entries.Add(int64(own.entries))
+	f.entries.Add(int64(own.entries))
+	return err
+}
+
+// content writes the entries of a part: those in memory, and between them those on the disk.
+func (f *frozen[K, V]) content(pt *part[K, V], sc *scratch[K, V], own *section) error {
+	out := entrySink(own)
+	var disk *withDisk
+	if pt.disk {
+		var err error
+		if disk, err = f.diskOf(pt, own); err != nil {
+			return err
+		}
+		out = disk
+	}
+	var err error
+	if pt.bytes != nil {
+		err = pt.bytes.replay(out)
+	} else {
+		err = f.entriesOf(pt, sc, out)
+	}
+	if disk != nil {
+		err = disk.end(err)
+	}
 	return err
 }
 
@@ -106,15 +125,7 @@ func (f *frozen[K, V]) changed() func(meta uint64) bool {
 	if window >= stamps {
 		return nil
 	}
-	now := f.seq % stamps
-	return func(meta uint64) bool {
-		then := meta>>hashBits - 1
-		age := now - then
-		if then > now {
-			age += stamps
-		}
-		return age < window
-	}
+	return func(meta uint64) bool { return ageOf(meta, f.seq) < window }
 }
 
 // entriesOf gives the entries of a part to out in the order of their keys.

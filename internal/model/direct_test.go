@@ -62,7 +62,11 @@ func TestOperatorsGiveTheSequenceOfTheModel(t *testing.T) {
 			})
 		})
 	}
-	t.Logf("%d cases with %d restores and %d records put out", all.Load(), rigRestores.Load(), rigLines.Load())
+	t.Logf("%d cases with %d restores and %d records put out; %d entries evicted and %d fetched", all.Load(), rigRestores.Load(), rigLines.Load(),
+		rigEvicted.Load(), rigFetched.Load())
+	if !t.Failed() && (rigEvicted.Load() < want.Load() || rigFetched.Load() < want.Load()/2) {
+		t.Errorf("too little state was moved to the disk: %d entries, and %d back", rigEvicted.Load(), rigFetched.Load())
+	}
 	if !t.Failed() && (all.Load() < want.Load() || rigRestores.Load() < want.Load()/4 || rigLines.Load() < want.Load()) {
 		t.Errorf("too little was tried: want %d cases, and restores and records with them", want.Load())
 	}

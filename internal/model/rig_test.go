@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/millrace-stream/millrace"
@@ -17,6 +18,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/fsx"
 	"github.com/millrace-stream/millrace/internal/graph"
 	"github.com/millrace-stream/millrace/internal/keyed"
+	"github.com/millrace-stream/millrace/internal/keyed/cold"
 	"github.com/millrace-stream/millrace/internal/model"
 	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/snapshot"
@@ -60,6 +62,20 @@ type rig struct {
 	counted map[string]int64
 	// spread says that at some time there was more than one instance.
 	spread bool
+	// tier is where the state is moved between batches, nil when it stays in memory.
+	tier *keyed.Tier
+}
+
+// rigDisk is what is behind the state of rigs. It is in memory, and serves all of them: each state has a part of its own.
+var rigDisk = sync.OnceValues(func() (*cold.Store, error) { return cold.Open(cold.Options{Memory: 8 << 20}) })
+
+// evictions opens what the state of the rig is moved to after each batch.
+func (r *rig) evictions() {
+	store, err := rigDisk()
+	if err != nil {
+		r.t.Fatalf("%v", err)
+	}
+	r.tier = keyed.NewTier(keyed.TierConfig{Store: store, Limit: 8 << 20, EvictAll: true})
 }
 
 // event is a record and the input port that it comes to.
@@ -159,6 +175,8 @@ type route struct {
 	// Flush chooses where batches end; 0 ends them after each item.
 	Flush uint64
 	Cuts  []stop
+	// Disk says that all state is moved to the disk after each batch.
+	Disk bool
 }
 
 // stop is a checkpoint.
@@ -192,13 +210,15 @@ func drawRoute(t *rapid.T, n int) route {
 		return c
 	}), 0, 4).Draw(t, "cuts")
 	slices.SortStableFunc(p.Cuts, func(a, b stop) int { return a.At - b.At })
+	p.Disk = rapid.IntRange(0, 2).Draw(t, "disk") == 2
 	return p
 }
 
 const rigGroups = 16
 
-// rigRestores and rigLines count the restores and the records of all outputs, so that a test of them that has none fails.
-var rigRestores, rigLines atomic.Int64
+// rigRestores and rigLines count the restores and the records of all outputs, rigEvicted and rigFetched the entries that went to the disk and
+// came back, so that a test of them that has none fails.
+var rigRestores, rigLines, rigEvicted, rigFetched atomic.Int64
 
 // newRig returns a rig for the operator with the id "op" in the job that build makes.
 func newRig[K comparable](t tb, k keys[K], ports int, build func(in millrace.Stream[rec]), sides map[string]side) *rig {
@@ -238,6 +258,7 @@ type part struct {
 	pending  feed
 	tapes    map[string]*tape
 	hashes   bool
+	memory   *keyed.Memory
 }
 
 // tape notes an output of an instance.
@@ -308,6 +329,10 @@ func (r *rig) start(n int) {
 			},
 			Load: func(string, snapshot.Visitor) error { return nil },
 		}
+		if r.tier != nil {
+			p.memory = r.tier.Task(nil)
+			c.Memory = p.memory
+		}
 		for name, s := range r.sides {
 			p.tapes[name] = &tape{t: r.t, name: name, side: s, wm: model.None, nextToLast: model.None, silent: true}
 		}
@@ -324,6 +349,7 @@ func (r *rig) start(n int) {
 		if err := p.op.Open(c); err != nil {
 			r.t.Fatalf("open: %v", err)
 		}
+		p.memory.Settle()
 		r.parts = append(r.parts, p)
 	}
 }
@@ -349,6 +375,9 @@ type unwritten struct {
 func (r *rig) run(f feed, p route) {
 	r.feed, r.each = f, p.Flush == 0
 	r.rng = rand.New(rand.NewPCG(p.Flush, 0))
+	if p.Disk {
+		r.evictions()
+	}
 	r.start(p.Start)
 	for i, c := range p.Cuts {
 		r.upTo(c.At)
@@ -418,10 +447,12 @@ func (r *rig) send(p *part) {
 				n++
 			}
 			r.must(p.op.Input(r.port()).Watermark(todo[n-1].Time))
+			p.memory.Settle()
 			todo = todo[n:]
 			continue
 		}
 		todo = todo[r.batch(p, todo):]
+		p.memory.Settle()
 	}
 }
 
@@ -535,6 +566,10 @@ func (r *rig) write(u *unwritten) {
 func (r *rig) end() {
 	for _, p := range r.parts {
 		r.must(p.op.Close())
+		if p.memory != nil {
+			rigEvicted.Add(p.memory.Counters.Evicted.Load())
+			rigFetched.Add(p.memory.Counters.Fetched.Load())
+		}
 	}
 	r.parts = nil
 }

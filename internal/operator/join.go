@@ -44,6 +44,7 @@ type joinCore[K comparable, O any] struct {
 	clock int64
 	emit  *Emitter[O]
 	due   []alone[K, O]
+	order []dueAt // scratch
 	ports [2]port
 }
 
@@ -154,21 +155,11 @@ func (j *joinCore[K, O]) advance(t int64) error {
 	for _, p := range j.ports {
 		p.expire()
 	}
-	slices.SortStableFunc(j.due, func(a, b alone[K, O]) int {
-		if c := cmp.Compare(a.at, b.at); c != 0 {
-			return c
-		}
-		if a.right != b.right {
-			if a.right {
-				return 1
-			}
-			return -1
-		}
-		return j.codec.Compare(&a.key, &b.key)
-	})
-	for i := range j.due {
-		j.emit.Advance(j.due[i].at - 1) // as in windowOp.fire
-		if err := j.emit.Emit(&j.due[i].out, j.due[i].at); err != nil {
+	j.sortDue()
+	for _, n := range j.order {
+		d := &j.due[n.place]
+		j.emit.Advance(d.at - 1) // as in windowOp.fire
+		if err := j.emit.Emit(&d.out, d.at); err != nil {
 			return err
 		}
 	}
@@ -176,6 +167,36 @@ func (j *joinCore[K, O]) advance(t int64) error {
 	j.due = j.due[:0]
 	j.tell()
 	return nil
+}
+
+// sortDue puts into order where in due the results stand, in the order in which they leave. Results are large, so they stay where they are.
+func (j *joinCore[K, O]) sortDue() {
+	j.order = j.order[:0]
+	for i := range j.due {
+		j.order = append(j.order, dueAt{at: j.due[i].at, place: i})
+	}
+	slices.SortFunc(j.order, func(a, b dueAt) int {
+		if c := cmp.Compare(a.at, b.at); c != 0 {
+			return c
+		}
+		x, y := &j.due[a.place], &j.due[b.place]
+		if x.right != y.right {
+			if x.right {
+				return 1
+			}
+			return -1
+		}
+		if c := j.codec.Compare(&x.key, &y.key); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.place, b.place)
+	})
+}
+
+// dueAt is where a result stands in joinCore.due.
+type dueAt struct {
+	at    int64
+	place int
 }
 
 // tell passes the clock on, behind what has been emitted.

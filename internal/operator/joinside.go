@@ -40,8 +40,15 @@ func (l *HeldList[T]) insert(h Held[T]) {
 	l.List = slices.Insert(l.List, at, h)
 }
 
-// drop removes the first n records. Their memory goes when the list grows the next time.
+// drop removes the first n records. Where they are more than those that stay, the rest moves to the front: so a list that is filled and
+// emptied keeps its memory. Otherwise theirs goes when the list grows the next time.
 func (l *HeldList[T]) drop(n int) {
+	if left := len(l.List) - n; left <= n {
+		copy(l.List, l.List[n:])
+		clear(l.List[left:])
+		l.List = l.List[:left]
+		return
+	}
 	clear(l.List[:n])
 	l.List = l.List[n:]
 }
@@ -70,6 +77,8 @@ type sideState[K comparable, T any] struct {
 	space *keyed.Space[K, HeldList[T]]
 	pane  *keyed.Pane[K, HeldList[T]]
 	queue wakeups[K]
+	// empty are lists of keys that were deleted.
+	empty [][]Held[T]
 	// reach is how long after its event time a record is wanted, in ns; negative if only records before it are partners.
 	reach int64
 	// grain is what the times of the queue are rounded up to, so that a busy key is not woken for each of its records.
@@ -79,12 +88,14 @@ type sideState[K comparable, T any] struct {
 }
 
 func (s *sideState[K, T]) open(c *Context) error {
-	s.space = newSpace[K, HeldList[T]](c, s.state, s.codec, s.Value, codec.Deep)
+	s.space = newWokenSpace(c, s.state, s.codec, s.Value, func(v *HeldList[T]) ([2]*int64, *bool) {
+		return [2]*int64{&v.Wake}, &v.Queued
+	})
 	if err := c.Load(s.state, s.space.Restore()); err != nil {
 		return err
 	}
 	s.pane = s.space.Ensure(0)
-	s.pane.Each(func(k *K, v *HeldList[T], h uint64) bool {
+	s.pane.Rebuild(func(k *K, v *HeldList[T], h uint64) bool {
 		v.Queued = false
 		s.queueUp(*k, h, v)
 		return true
@@ -94,13 +105,25 @@ func (s *sideState[K, T]) open(c *Context) error {
 
 // keep stores a record until the clock reaches its time + reach.
 func (s *sideState[K, T]) keep(k *K, hash uint64, r *T, at int64, matched bool) {
-	v, _ := s.pane.Upsert(k, hash)
+	v, fresh := s.pane.Upsert(k, hash)
+	if n := len(s.empty); fresh && n > 0 {
+		v.List, s.empty = s.empty[n-1], s.empty[:n-1]
+	}
 	h := Held[T]{At: at, Matched: matched, Record: *r}
 	if s.Keep != nil {
 		s.Keep(&h.Record)
 	}
 	v.insert(h)
 	s.queueUp(*k, hash, v)
+}
+
+// spare keeps the memory of the list of a key that is deleted, for the next one that is new.
+func (s *sideState[K, T]) spare(list []Held[T]) {
+	const most, longest = 1024, 64 // what a burst has left is not kept for ever
+	if len(s.empty) < most && cap(list) <= longest {
+		clear(list)
+		s.empty = append(s.empty, list[:0])
+	}
 }
 
 // queueUp sees to it that the key is woken in time.
@@ -149,6 +172,7 @@ func (s *sideState[K, T]) expire(clock int64, gone func(k *K, hash uint64, h *He
 			n = max(0, n-1)
 		}
 		if n == len(v.List) {
+			s.spare(v.List)
 			s.pane.Delete(&e.key, e.hash)
 			continue
 		}

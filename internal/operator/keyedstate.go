@@ -24,8 +24,59 @@ func newFilteredSpace[K comparable, V any](c *Context, state string, key *codec.
 func spaceConfig[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) keyed.Config[K, V] {
 	return keyed.Config[K, V]{
 		Operator: c.ID, State: state, Key: key, Value: value, Layout: max(layout, codec.LayoutOf[K]()),
-		Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
+		Groups: c.Groups, Lo: c.Lo, Hi: c.Hi, Memory: c.Memory,
 	}
+}
+
+// newWokenSpace is newSpace for values that know when they have to be looked at.
+func newWokenSpace[K comparable, V any](c *Context, state string, key *codec.Key[K], value codec.Codec[V], wakes wakeCodec[V]) *keyed.Space[K, V] {
+	cfg := spaceConfig(c, state, key, value, codec.Deep)
+	cfg.Transient = wakes
+	return keyed.New(cfg)
+}
+
+// wakeCodec stores, on the way to the disk and back, the times for which a value stands in a queue, and whether it stands there. Checkpoints
+// do without: queues are made anew.
+type wakeCodec[V any] func(*V) (times [2]*int64, queued *bool)
+
+// Append implements codec.Codec.
+func (f wakeCodec[V]) Append(dst []byte, v *V) []byte {
+	times, queued := f(v)
+	for _, t := range times {
+		if t != nil {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(*t))
+		}
+	}
+	switch {
+	case queued == nil:
+		return dst
+	case *queued:
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+// Decode implements codec.Codec.
+func (f wakeCodec[V]) Decode(src []byte, v *V) ([]byte, error) {
+	times, queued := f(v)
+	for _, t := range times {
+		if t == nil {
+			continue
+		}
+		if len(src) < 8 {
+			return nil, errShort64
+		}
+		*t = int64(binary.LittleEndian.Uint64(src))
+		src = src[8:]
+	}
+	if queued == nil {
+		return src, nil
+	}
+	if len(src) == 0 {
+		return nil, errShort64
+	}
+	*queued = src[0] != 0
+	return src[1:], nil
 }
 
 // clockState encodes the clock of an operator for the checkpoint.

@@ -77,6 +77,9 @@ type Cut struct {
 	Frozen []NamedFrozen
 	// Finish, if set, makes the output of a sink durable.
 	Finish connect.Finish
+	// Release, if set, gives the output that a sink has held to its writer. It is called once, beside the task, when the epoch is decided, or
+	// the one that holds what this one held; never when nobody knows whether it is.
+	Release func(ctx context.Context) error
 }
 
 // NamedFrozen is the frozen content of one named state.
@@ -110,6 +113,8 @@ type Context struct {
 	LoadGroups func(state string, lo, hi int, v snapshot.Visitor) error
 	// Task is what the operator can ask of its task.
 	Task Task
+	// Memory bounds what keyed states keep in memory; nil for no bounds.
+	Memory *keyed.Memory
 }
 
 // Task is the task of an operator, as the operator sees it.

@@ -167,6 +167,7 @@ func (x *processOp[K, T, O]) Open(c *Context) error {
 func (x *processOp[K, T, O]) openTimers(state string) (*keyed.Timers[K], error) {
 	timers, err := keyed.NewTimers(keyed.TimersConfig[K]{
 		Operator: x.c.ID, State: state, Key: x.KeyCodec, Layout: codec.LayoutOf[K](), Groups: x.c.Groups, Lo: x.c.Lo, Hi: x.c.Hi,
+		Memory: x.c.Memory,
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (x *processOp[K, T, O]) openTimers(state string) (*keyed.Timers[K], error) 
 // statesConfig tells declared states where they are.
 func statesConfig(c *Context) states.Config {
 	return states.Config{
-		Operator: c.ID, Groups: c.Groups, Lo: c.Lo, Hi: c.Hi, Processing: c.Now,
+		Operator: c.ID, Groups: c.Groups, Lo: c.Lo, Hi: c.Hi, Processing: c.Now, Memory: c.Memory,
 		Load: func(section string, lo, hi int, v snapshot.Visitor) error {
 			if lo == c.Lo && hi == c.Hi {
 				return c.Load(section, v)

@@ -90,7 +90,9 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 	s.c = c
 	s.emit = NewEmitter(s.Pool, c.Outputs(""), &c.Counters.Out)
 	s.late = newLateOutput(c, s.LatePool, s.MissedPool)
-	s.space = newSpace[K, Sessions[A]](c, sessionState, s.KeyCodec, s.Value, codec.Deep)
+	s.space = newWokenSpace(c, sessionState, s.KeyCodec, s.Value, func(v *Sessions[A]) ([2]*int64, *bool) {
+		return [2]*int64{&v.Wake}, &v.Queued
+	})
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
@@ -105,7 +107,7 @@ func (s *sessionOp[K, T, A, R]) Open(c *Context) error {
 	}
 	s.pane = s.space.Ensure(0)
 	restored := ownAggregator(&s.Agg, s.Own)
-	s.pane.Each(func(k *K, v *Sessions[A], h uint64) bool {
+	s.pane.Rebuild(func(k *K, v *Sessions[A], h uint64) bool {
 		for i := range v.List {
 			if restored != nil {
 				restored(&v.List[i].Acc)
@@ -217,13 +219,20 @@ func (s *sessionOp[K, T, A, R]) add(in *element.Of[T], i int) error {
 	} else {
 		h = s.KeyCodec.Hash(k)
 	}
-	own := Session[A]{First: t, Last: t}
 	gap, err := sessionGap(s.GapOf, s.Gap, r)
 	if err != nil {
 		return recordError(err, t)
 	}
-	own.End = satAdd(t, gap)
 	v := s.pane.Update(k, h)
+	if v != nil && len(v.List) == 1 {
+		// Nearly all records prolong the one session of their key, which is not over: nothing else changes, and the key is woken early enough.
+		if x := &v.List[0]; t >= x.First && t <= x.End && satAdd(x.End, -1) > s.clock {
+			x.Last, x.End = max(x.Last, t), max(x.End, satAdd(t, gap))
+			s.Agg.Add(&x.Acc, r)
+			return nil
+		}
+	}
+	own := Session[A]{First: t, Last: t, End: satAdd(t, gap)}
 	lo, hi := 0, 0
 	if v != nil {
 		lo, hi = touching(v, &own)

@@ -41,6 +41,8 @@ type Source interface {
 	Start() error
 	// Poll reads one batch of at most limit records and passes it on.
 	Poll(limit int) (PollResult, error)
+	// Drain ends all splits where they are: Poll says PollEnded next.
+	Drain() error
 	// Blocked says that the task begins, or ends, to wait for room downstream: that time does not make a split idle.
 	Blocked(b bool)
 	// Place describes where the records of the last batch come from, for errors.
@@ -73,6 +75,7 @@ type sourceOp[T any] struct {
 	wm       int64
 	saidIdle bool
 	saidEnd  bool
+	drained  bool // there is more, and nobody wants it
 	last     *split[T]
 	lastRead int
 	// member is nil without an alignment.
@@ -316,7 +319,7 @@ func (s *sourceOp[T]) readable(sp *split[T]) bool {
 
 // nothing handles a poll that found no split to read.
 func (s *sourceOp[T]) nothing() (PollResult, error) {
-	if s.ended == len(s.splits) && s.DiscoverEvery() == 0 {
+	if s.ended == len(s.splits) && (s.DiscoverEvery() == 0 || s.drained) {
 		if s.saidEnd {
 			return PollEnded, nil
 		}
@@ -466,7 +469,7 @@ func (s *sourceOp[T]) end(sp *split[T]) error {
 		return fmt.Errorf("close split %s: %w", sp.ID, err)
 	}
 	done := s.combiner.End
-	if s.DiscoverEvery() > 0 { // others may come: this one's end is not that of the source
+	if s.DiscoverEvery() > 0 && !s.drained { // others may come: this one's end is not that of the source
 		done = s.combiner.Remove
 	}
 	out, moved := done(sp.index)
@@ -474,6 +477,25 @@ func (s *sourceOp[T]) end(sp *split[T]) error {
 	if moved && out < element.EndTime && !s.time.Clock {
 		s.wm = out
 		return s.pass()
+	}
+	return nil
+}
+
+// Drain ends all splits where they are.
+func (s *sourceOp[T]) Drain() error {
+	s.drained = true
+	for _, sp := range s.splits {
+		switch {
+		case sp.ended:
+		case sp.reader != nil:
+			if err := s.end(sp); err != nil {
+				return err
+			}
+		default:
+			sp.ended = true
+			s.ended++
+			s.combiner.End(sp.index)
+		}
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/element"
 	"github.com/millrace-stream/millrace/internal/env"
 	"github.com/millrace-stream/millrace/internal/keyed"
+	"github.com/millrace-stream/millrace/internal/keyed/cold"
 	"github.com/millrace-stream/millrace/internal/model"
 	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/pane"
@@ -335,11 +338,14 @@ type triggerRig struct {
 	late  map[string]int
 	// spread says that there has been more than one instance.
 	spread bool
+	// tier is where the state is moved after each batch, nil when it stays in memory.
+	tier *keyed.Tier
 }
 
 // triggerPart is an instance.
 type triggerPart struct {
 	rig     *triggerRig
+	memory  *keyed.Memory
 	op      operator.Op
 	pending []model.Timed[rec]
 	wm      int64
@@ -357,10 +363,21 @@ func (c *fakeClock) Now() time.Time { return time.Unix(0, c.now) }
 
 const triggerGroups = 16
 
+// triggerDisk is what is behind the state of a third of the rigs. It is in memory.
+var triggerDisk = sync.OnceValues(func() (*cold.Store, error) { return cold.Open(cold.Options{Memory: 8 << 20}) })
+
+// triggerEvicted counts the entries that were moved there.
+var triggerEvicted atomic.Int64
+
 func newTriggerRig(t *rapid.T, c triggerCase) *triggerRig {
 	r := &triggerRig{
 		t: t, c: c, pool: element.NewPool[rec](4), rng: rand.New(rand.NewPCG(c.Batches, 0)), wm: model.None,
 		state: map[stateKey]map[string]string{}, late: map[string]int{},
+	}
+	if c.Batches%3 == 0 {
+		store, err := triggerDisk()
+		r.must(err)
+		r.tier = keyed.NewTier(keyed.TierConfig{Store: store, Limit: 8 << 20, EvictAll: true})
 	}
 	kc, err := codec.KeyFor[string]()
 	r.must(err)
@@ -424,7 +441,12 @@ func (r *triggerRig) start(n int) {
 				return nil
 			},
 		}
+		if r.tier != nil {
+			p.memory = r.tier.Task(nil)
+			c.Memory = p.memory
+		}
 		r.must(p.op.Open(c))
+		p.memory.Settle()
 		r.parts = append(r.parts, p)
 	}
 }
@@ -442,6 +464,9 @@ func (r *triggerRig) run() {
 	}
 	for _, p := range r.parts {
 		p.send()
+		if p.memory != nil {
+			triggerEvicted.Add(p.memory.Counters.Evicted.Load())
+		}
 	}
 }
 
@@ -458,6 +483,7 @@ func (r *triggerRig) give(x model.Timed[rec]) {
 			ticked := p.op.(operator.Ticked)
 			if ticked.NextTick() <= x.Now || r.rng.IntN(2) == 0 {
 				r.must(ticked.Tick(x.Now))
+				p.memory.Settle()
 			}
 		case x.Mark || i == owner:
 			p.pending = append(p.pending, x)
@@ -476,6 +502,7 @@ func (p *triggerPart) send() {
 		p.rig.clock.now = todo[0].Now
 		if todo[0].Mark && p.rig.rng.IntN(2) == 0 {
 			p.rig.must(p.op.Input(0).Watermark(todo[0].Time))
+			p.memory.Settle()
 			todo = todo[1:]
 			continue
 		}
@@ -496,6 +523,7 @@ func (p *triggerPart) send() {
 			continue
 		}
 		p.rig.must(p.op.Input(0).Process(b))
+		p.memory.Settle()
 	}
 }
 
@@ -689,6 +717,9 @@ func TestTriggersGiveTheSequenceOfTheModel(t *testing.T) {
 	t.Logf("%d results", results)
 	if !t.Failed() && results == 0 {
 		t.Error("there was no result to compare")
+	}
+	if n := triggerEvicted.Load(); !t.Failed() && n == 0 {
+		t.Error("no state was moved to the disk")
 	}
 }
 

@@ -146,11 +146,13 @@ func (w *triggerOp[K, T, A, R]) Open(c *Context) error {
 	w.onReach, w.onRing = w.reach, w.ring
 	w.at.discarded, w.at.call, w.call.context = &c.Counters.TimersDiscarded, &w.call, &w.at
 	w.call.earliest, w.before = math.MinInt64, element.NoTime
-	w.space = newSpace[K, Cells[A]](c, triggerState, w.KeyCodec, w.Value, codec.Deep)
+	w.space = newWokenSpace(c, triggerState, w.KeyCodec, w.Value, func(v *Cells[A]) ([2]*int64, *bool) {
+		return [2]*int64{&v.Wake, &v.Alarm}, nil
+	})
 	for _, timers := range []**keyed.Timers[K]{&w.events, &w.alarms} {
 		var err error
 		*timers, err = keyed.NewTimers(keyed.TimersConfig[K]{
-			Operator: c.ID, State: timerState, Key: w.KeyCodec, Layout: codec.LayoutOf[K](), Groups: c.Groups, Lo: c.Lo, Hi: c.Hi,
+			Operator: c.ID, State: timerState, Key: w.KeyCodec, Layout: codec.LayoutOf[K](), Groups: c.Groups, Lo: c.Lo, Hi: c.Hi, Memory: c.Memory,
 		})
 		if err != nil {
 			return err
@@ -167,7 +169,7 @@ func (w *triggerOp[K, T, A, R]) Open(c *Context) error {
 	}
 	w.pane = w.space.Ensure(0)
 	restored := ownAggregator(&w.Agg, w.Own)
-	w.pane.Each(func(k *K, v *Cells[A], h uint64) bool {
+	w.pane.Rebuild(func(k *K, v *Cells[A], h uint64) bool {
 		v.Wake, v.Alarm = never, never
 		for i := range v.List {
 			x := &v.List[i]

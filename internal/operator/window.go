@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sort"
 	"time"
@@ -69,6 +70,8 @@ type windowOp[K comparable, T, A, R any] struct {
 	held  []int64       // the starts of slices that have its key
 	// exact says that a record of an open slice may put something out, behind the watermark that stands before it.
 	exact bool
+	// single says that there is one key only, as in windows over all records: then nothing is looked up for each of them.
+	single bool
 }
 
 // slice is an open slice and the watermarks that matter to it.
@@ -101,6 +104,11 @@ func (w *windowOp[K, T, A, R]) Open(c *Context) error {
 	w.emit = NewEmitter(w.Pool, c.Outputs(""), &c.Counters.Out)
 	w.late = newLateOutput(c, w.LatePool, w.MissedPool)
 	w.exact = w.Lateness > 0 || w.late.named()
+	if w.single = reflect.TypeFor[K]().Size() == 0; w.single {
+		for i := range w.next.hashes {
+			w.next.hashes[i] = w.KeyCodec.Hash(&w.next.keys[i])
+		}
+	}
 	w.space = newSpace[K, A](c, windowState, w.KeyCodec, w.Acc, w.AccLayout)
 	w.fold.open(w.Panes, w.KeyCodec, w.AccLayout, w.Agg.Init, w.Agg.Merge, newSpace[K, A](c, "merged", w.KeyCodec, w.Acc, w.AccLayout))
 	clock, err := oldClock(c.Old)

@@ -73,18 +73,23 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nex
 			cur = w.find(t)
 		}
 		next.slices[n] = cur
-		next.keys[n] = key(&records[n])
-		if canon != nil {
-			canon(&next.keys[n])
+		if !w.single {
+			next.keys[n] = key(&records[n])
+			if canon != nil {
+				canon(&next.keys[n])
+			}
 		}
 		n++
 		if cur == nil {
 			break
 		}
 	}
-	if len(in.Hashes) > 0 {
+	switch {
+	case w.single:
+		return n, step // the hash is always that of the one key
+	case len(in.Hashes) > 0:
 		copy(next.hashes[:n], in.Hashes[from:from+n])
-	} else {
+	default:
 		hash := w.KeyCodec.Hash
 		for i := range n {
 			next.hashes[i] = hash(&next.keys[i])
@@ -103,6 +108,8 @@ func (w *windowOp[K, T, A, R]) lookUp(in *element.Of[T], from, step int) (n, nex
 // update adds the n records that were looked up.
 func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 	next, add := &w.next, w.Agg.Add
+	var last *slice[K, A] // and acc is that of its one key
+	var acc *A
 	for i := range n {
 		r, s, k, h := &in.Records[from+i], next.slices[i], &next.keys[i], next.hashes[i]
 		if s == nil {
@@ -123,10 +130,15 @@ func (w *windowOp[K, T, A, R]) update(in *element.Of[T], from, n int) error {
 			}
 			continue
 		}
-		acc, fresh := s.pane.Upsert(k, h)
-		if fresh && w.Agg.Init != nil {
+		if w.single && s == last {
+			add(acc, r)
+			continue
+		}
+		var fresh bool
+		if acc, fresh = s.pane.Upsert(k, h); fresh && w.Agg.Init != nil {
 			w.Agg.Init(acc)
 		}
+		last = s
 		add(acc, r)
 	}
 	return nil

@@ -30,6 +30,20 @@ func (s sinks) of(name string) *memory.Sink[string] {
 	return s[name]
 }
 
+// through makes a sink one that shows at once what it is given, and cannot do otherwise.
+type through struct{ connect.Sink[string] }
+
+func (through) Guarantee() connect.Guarantee { return connect.AtLeastOnce }
+
+func (t through) OpenWriter(ctx context.Context, info connect.SinkInfo) (connect.Writer[string], error) {
+	info.Delivery = connect.AtLeastOnce
+	return t.Sink.OpenWriter(ctx, info)
+}
+
+func (through) OpenCommitter(context.Context, connect.SinkInfo) (connect.Committer, error) {
+	return nil, nil
+}
+
 // take gives a stream to an output, each record as a line with its event time.
 func take[T any](out sinks, name string, from millrace.Stream[T], text func(T) string) {
 	from.FlatMap(func(c *millrace.Context, r T, emit func(string)) error {
@@ -52,9 +66,9 @@ type builder struct {
 }
 
 // build makes the job of a scenario over a source.
-func build(parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, error) {
+func build(name string, parts [][]string, in connect.Source[rec], out sinks) (*millrace.Job, error) {
 	b := &builder{out: out}
-	job := millrace.NewJob("scenario")
+	job := millrace.NewJob(name)
 	timing := millrace.EventTime(rec.time)
 	for _, p := range parts {
 		switch p[0] {
@@ -143,7 +157,7 @@ func (b *builder) number(w []string, i int) int64 {
 // part adds what a part of the job's line says.
 func (b *builder) part(w []string) {
 	switch w[0] {
-	case "out-of-order", "max-ahead", "align", "splits", "every", "no-seek", "file", "out-of-range":
+	case "out-of-order", "max-ahead", "align", "splits", "every", "no-seek", "file", "out-of-range", "at-least-once", "at-most-once":
 	case "drop-ahead":
 		take(b.out, "ahead", b.in.Ahead(), rec.String)
 	case "trigger", "early", "late", "discarding":
@@ -183,6 +197,11 @@ func (b *builder) part(w []string) {
 		b.async(w)
 	case "pass":
 		take(b.out, "out", b.in, rec.String)
+	case "print":
+		b.in.FlatMap(func(c *millrace.Context, r rec, emit func(string)) error {
+			emit(clock(c.EventTime()) + "  " + r.String())
+			return nil
+		}).To("out", through{b.out.of("out")})
 	case "keys":
 		b.keys(w)
 	default:

@@ -74,8 +74,14 @@ type script struct {
 	every int64
 	// crashes are the parts that end with the death of the job, when all that it can do without more records is done.
 	crashes map[int]bool
+	// decisions are the epochs of such a part with whose decision it dies, if it is not to come to its end.
+	decisions map[int]int
 	// files is what the file holds that the job reads, if it reads one, in each part.
 	files []string
+	// saves are the parts that end with a savepoint, and forks those from which on the runs are those of a fork that begins at it.
+	saves, forks map[int]bool
+	// drains are the parts at whose end the job is drained.
+	drains map[int]bool
 	// lost are the parts before which the checkpoints are lost.
 	lost  map[int]bool
 	steps int
@@ -83,7 +89,8 @@ type script struct {
 
 // parse reads the text of a scenario: the line of the job, then a line for each step.
 func parse(text string) (script, error) {
-	s := script{lost: map[int]bool{}, crashes: map[int]bool{}, every: 1}
+	s := script{lost: map[int]bool{}, crashes: map[int]bool{}, decisions: map[int]int{}, every: 1}
+	s.saves, s.forks, s.drains = map[int]bool{}, map[int]bool{}, map[int]bool{}
 	var log []string
 	in := millracetest.Script[rec]()
 	apart := splits{}
@@ -120,9 +127,24 @@ func parse(text string) (script, error) {
 		if words[0] == "stop" && s.virtual {
 			return s, errors.New("a scenario that goes by the clock has no stop")
 		}
-		if words[0] == "stop" || words[0] == "crash" {
+		if line == "fork" {
+			s.forks[len(s.parts)] = true
+			continue
+		}
+		if words[0] == "stop" || words[0] == "crash" || words[0] == "drain" {
+			s.saves[len(s.parts)] = line == "stop with savepoint"
+			s.drains[len(s.parts)] = line == "drain"
 			if words[0] == "crash" {
 				s.crashes[len(s.parts)], s.virtual = true, true
+				if n, ok := strings.CutPrefix(line, "crash at decision "); ok {
+					d, err := strconv.Atoi(n)
+					if err != nil || d < 1 {
+						return s, fmt.Errorf("line %q: it needs the number of an epoch of this run", line)
+					}
+					s.decisions[len(s.parts)] = d
+				} else if line != "crash" {
+					return s, fmt.Errorf("line %q: it is \"crash\" or \"crash at decision 1\"", line)
+				}
 			}
 			s.parts, s.files = append(s.parts, in.StayOpen()), append(s.files, strings.Join(log, ""))
 			continue

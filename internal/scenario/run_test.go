@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ import (
 	"github.com/millrace-stream/millrace/connect/file"
 	"github.com/millrace-stream/millrace/internal/env"
 	"github.com/millrace-stream/millrace/internal/fsx"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 	"github.com/millrace-stream/millrace/internal/task"
 	"github.com/millrace-stream/millrace/millracetest"
 )
@@ -191,6 +193,11 @@ type world struct {
 	shown map[string]int
 	// clock is the time at which the last run ended, in virtual time.
 	clock time.Time
+	// forked says that the runs are those of the fork.
+	forked bool
+	// saves counts the savepoints that were asked for, and saved is where the last one is.
+	saves int
+	saved string
 	// fed is how far a source has been read that cannot be read again.
 	fed []byte
 	// said are the warnings that have been shown, and last is the last status.
@@ -233,10 +240,17 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		return err
 	}
 	in := &reads{Source: source, dieAt: int64(dieAt), crash: w.script.crashes[part]}
+	var control millrace.Control
+	asked := task.NewGroup(task.NewSystem())
+	defer asked.Wait()
 	if part < len(w.script.parts)-1 && !in.crash {
 		in.rest = func() { cancel(errStopped) }
 	}
-	job, err := build(w.script.job, in, w.sinks)
+	if w.script.saves[part] || w.script.drains[part] {
+		var once sync.Once
+		in.rest = func() { once.Do(func() { asked.Go("ask", func() { w.ask(part, &control) }) }) }
+	}
+	job, err := build(w.name(), w.script.job, in, w.sinks)
 	if err != nil {
 		return err
 	}
@@ -245,11 +259,64 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 		Checkpoint: millrace.CheckpointConfig{Dir: stateDir, Interval: time.Hour, EveryRecords: w.script.every},
 		Observe:    func(s millrace.Status) { w.last = s },
 	}
-	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk}), job, cfg)
-	if errors.Is(err, errStopped) && part < len(w.script.parts)-1 {
+	cfg.Control = &control
+	if w.forked {
+		cfg.From = w.saved
+	}
+	switch {
+	case w.script.has("at-least-once"):
+		cfg.Delivery = millrace.AtLeastOnce
+	case w.script.has("at-most-once"):
+		cfg.Delivery = millrace.AtMostOnce
+	}
+	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part)}), job, cfg)
+	if (errors.Is(err, errStopped) || errors.Is(err, millrace.ErrStopped)) && part < len(w.script.parts)-1 {
 		return nil
 	}
 	return err
+}
+
+// ask lets the job end as the script says. What cannot be done the run does not survive, and that is seen.
+func (w *world) ask(part int, c *millrace.Control) {
+	var err error
+	if w.script.drains[part] {
+		err = c.Drain(context.Background())
+	} else {
+		w.saves++ // a run that was killed may have left a part of one
+		dir := fmt.Sprintf("/save-%d", w.saves)
+		if err = c.Stop(context.Background(), dir); err == nil {
+			w.saved = dir
+		}
+	}
+	if err != nil && !strings.Contains(err.Error(), errKilled.Error()) && !strings.Contains(err.Error(), "the job has ended") {
+		w.t.Error(err)
+	}
+}
+
+// fault lets a run of a part die with the decision of an epoch, if the script says so.
+func (s script) fault(part int) func(string) error {
+	var left atomic.Int64
+	left.Store(int64(s.decisions[part]))
+	if left.Load() == 0 {
+		return nil
+	}
+	return func(point string) error {
+		if point == snapshot.PointPublished {
+			left.Add(-1)
+		}
+		if left.Load() <= 0 {
+			return errKilled
+		}
+		return nil
+	}
+}
+
+// name returns the name of the job.
+func (w *world) name() string {
+	if w.forked {
+		return "fork"
+	}
+	return "scenario"
 }
 
 // lose removes the checkpoints and all that belongs to them, but for the traces that say that there were some.
@@ -276,6 +343,10 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 	// Between the two sides of a join or union there is no order.
 	sorted := dieAt >= 0 || parallelism > 1 || w.script.sides
 	for part := range w.script.parts {
+		if w.script.forks[part] {
+			w.forked, w.sinks, w.shown = true, sinks{}, map[string]int{}
+			out = append(out, "forked")
+		}
 		if w.script.lost[part] {
 			if err := w.lose(); err != nil {
 				return out, err
@@ -298,6 +369,8 @@ func (w *world) all(parallelism, dies, dieAt int) ([]string, error) {
 			out = append(out, "crashed")
 		case err != nil:
 			return out, err
+		case w.script.drains[part]:
+			out = append(out, "drained")
 		case part < len(w.script.parts)-1:
 			out = append(out, "stopped")
 		}
@@ -402,11 +475,11 @@ func (s script) bounded(t *testing.T, want []string) error {
 	if got, want = bySort(got), bySort(want); !slices.Equal(got, want) {
 		return fmt.Errorf("with two subtasks, it puts out\n%s\nand not\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if !s.has("pass") {
+	if !s.has("pass") && !s.has("print") {
 		return nil
 	}
 	calm := s
-	calm.crashes = map[int]bool{}
+	calm.crashes, calm.decisions = map[int]bool{}, map[int]int{}
 	calm.parts = calm.parts[len(calm.parts)-1:]
 	ideal, err := newWorld(t, calm).all(1, 0, -1)
 	if err != nil {
@@ -422,12 +495,13 @@ func (s script) bounded(t *testing.T, want []string) error {
 			}
 			has := counts(got)
 			for line := range maps.Keys(must) {
-				if has[line] == 0 && s.has("at-least-once") {
+				if has[line] == 0 && !s.has("no-seek") && !s.has("at-most-once") {
 					return fmt.Errorf("killed after %d reads of part %d, it has lost %q", n, part, line)
 				}
 			}
+			again := s.has("at-least-once") || s.has("print") && !s.has("at-most-once")
 			for line, n := range has {
-				if must[line] == 0 || n > must[line] && !s.has("at-least-once") {
+				if must[line] == 0 || n > must[line] && !again {
 					return fmt.Errorf("killed after %d reads of part %d, it puts out %q %d times, and %d are right", n, part, line, n, must[line])
 				}
 			}
@@ -455,7 +529,7 @@ func bySort(lines []string) []string {
 	lines = slices.Clone(lines)
 	from := 0
 	for i, l := range lines {
-		if l == "stopped" || l == "crashed" {
+		if slices.Contains([]string{"stopped", "crashed", "drained", "forked"}, l) {
 			slices.Sort(lines[from:i])
 			from = i + 1
 		}

@@ -26,6 +26,12 @@ type Manifest struct {
 	Groups int `json:"groups"`
 	// Finished says that all inputs had ended.
 	Finished bool `json:"finished"`
+	// Drained says that they had because somebody asked for it: there may be more input.
+	Drained bool `json:"drained,omitempty"`
+	// From is the savepoint that the history of the checkpoint begins with, nil if it is none; Imported says that this is that savepoint
+	// itself, taken over.
+	From     *SavepointRef `json:"from,omitempty"`
+	Imported bool          `json:"imported,omitempty"`
 	// Restarts counts how often the job was restarted after a failure.
 	Restarts int `json:"restarts"`
 	// Created is when it was made, for people.
@@ -173,6 +179,9 @@ func (m *Manifest) checkStrings() error {
 		return nil
 	}
 	err := ok(m.Job, m.Fingerprint, m.Created)
+	if m.From != nil && err == nil {
+		err = ok(m.From.Dir, m.From.Job, m.From.Created)
+	}
 	for i := 0; err == nil && i < len(m.Operators); i++ {
 		o := &m.Operators[i]
 		err = ok(o.ID, o.Kind)

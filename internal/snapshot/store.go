@@ -187,6 +187,9 @@ func mkdirDurable(fs fsx.FS, dir string) error {
 // Term returns the number of this run: larger than that of any run before on this directory.
 func (s *Store) Term() uint64 { return s.term }
 
+// Published returns the newest epoch that is known to have been published, now or in an earlier run; 0 for none.
+func (s *Store) Published() uint64 { return s.published }
+
 // Dir returns the directory of the job.
 func (s *Store) Dir() string { return s.dir }
 

@@ -39,7 +39,9 @@ func (c *cells[K, V]) open(cfg *Config) error {
 		c.pane = c.plain.Ensure(0)
 		return nil
 	}
-	c.stamped = keyed.New(spaceConfig[K, stamped[V]](cfg, c.name, c.key, stampedCodec[V]{c.value}, c.layout))
+	with := spaceConfig[K, stamped[V]](cfg, c.name, c.key, stampedCodec[V]{c.value}, c.layout)
+	with.Transient = turnCodec[V]{}
+	c.stamped = keyed.New(with)
 	if err := cfg.Load(c.name, cfg.Lo, cfg.Hi, c.stamped.Restore()); err != nil {
 		return err
 	}
@@ -51,13 +53,14 @@ func (c *cells[K, V]) open(cfg *Config) error {
 func spaceConfig[K comparable, V any](cfg *Config, name string, key *codec.Key[K], value codec.Codec[V], layout codec.Layout) keyed.Config[K, V] {
 	return keyed.Config[K, V]{
 		Operator: cfg.Operator, State: name, Key: key, Value: value, Layout: layout, Groups: cfg.Groups, Lo: cfg.Lo, Hi: cfg.Hi,
+		Memory: cfg.Memory,
 	}
 }
 
 // refill makes the queue from the table.
 func (c *cells[K, V]) refill() {
 	c.queue = newTurns[K](c.ttl.For)
-	c.live.Each(func(k *K, v *stamped[V], hash uint64) bool {
+	c.live.Rebuild(func(k *K, v *stamped[V], hash uint64) bool {
 		v.turn = c.queue.of(satAdd(v.at, c.ttl.For))
 		c.queue.add(v.turn, *k, hash)
 		return true
@@ -179,7 +182,7 @@ func (c *cells[K, V]) look(turn int64, d *due[K], clock int64) {
 		}
 		return
 	}
-	// The turn is not stored, so this is not a change: a writer that shares the slot does not look at it.
+	s = c.live.Amend(&d.key, d.hash)
 	s.turn = c.queue.of(end)
 	c.queue.add(s.turn, d.key, d.hash)
 }

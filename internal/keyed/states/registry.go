@@ -65,6 +65,8 @@ type Config struct {
 	Load func(section string, lo, hi int, v snapshot.Visitor) error
 	// Processing returns the processing time in ns.
 	Processing func() int64
+	// Memory bounds what the states keep in memory; nil for no bounds.
+	Memory *keyed.Memory
 }
 
 // state is one of the declared states.

@@ -79,6 +79,23 @@ func (c stampedCodec[V]) Decode(src []byte, v *stamped[V]) ([]byte, error) {
 	return c.value.Decode(src[8:], &v.value)
 }
 
+// turnCodec stores the turn of an entry, on the way to the disk and back.
+type turnCodec[V any] struct{}
+
+// Append implements codec.Codec.
+func (turnCodec[V]) Append(dst []byte, v *stamped[V]) []byte {
+	return binary.LittleEndian.AppendUint64(dst, uint64(v.turn))
+}
+
+// Decode implements codec.Codec.
+func (turnCodec[V]) Decode(src []byte, v *stamped[V]) ([]byte, error) {
+	if len(src) < 8 {
+		return nil, fmt.Errorf("states: the turn of an entry that may expire has 8 bytes, not %d", len(src))
+	}
+	v.turn = int64(binary.LittleEndian.Uint64(src))
+	return src[8:], nil
+}
+
 // turns says when which entries may have expired: a turn is a step of time, and its entries are looked at when it is over. An
 // entry stands in one turn and goes on to a later one when it was written meanwhile, so a busy entry is looked at a few times
 // in its time to live and not for each write.
