@@ -74,7 +74,8 @@ curves: setup ## draw how the cost of a record grows with parallelism, skew, key
 	$(GO) run ./bench/curves $(CURVESFLAGS)
 
 peers: setup ## do the same task with Apache Beam and compare results and CPU time (PEERSFLAGS=-events=5000000)
-	cd bench/peers && $(GO) run . $(PEERSFLAGS)
+	@# Its go.mod follows that of the repository by itself.
+	cd bench/peers && GOFLAGS=-mod=mod $(GO) run . $(PEERSFLAGS)
 
 reference: setup ## compare all reference queries with what three SQL engines computed
 	$(GO) run ./internal/cmd/reference
