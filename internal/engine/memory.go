@@ -37,7 +37,7 @@ func (a *attempt) openTier() error {
 		return nil
 	}
 	o := cold.Options{Memory: c.Memory / coldShare, Fault: a.env.StateFault}
-	if _, real := a.env.FS.(fsx.OS); real {
+	if _, ok := a.env.FS.(fsx.OS); ok {
 		o.Dir = filepath.Join(c.Dir, a.cfg.Job)
 	}
 	store, err := cold.Open(o)
@@ -61,14 +61,13 @@ func (a *attempt) closeTier() error {
 	return a.tier.store.Close()
 }
 
-// diskFailure turns what a state panics with, when the disk fails, into an error. Another start makes the state anew from the checkpoint,
+// diskFailure turns what a state panics with, when the disk fails, into an error; other panics give nil. Another start makes the state anew from the checkpoint,
 // so it may help.
-func diskFailure(p any) (error, bool) { //nolint:revive,staticcheck // the error is the result, not what went wrong here
-	f, ok := p.(keyed.DiskFailure)
-	if !ok {
-		return nil, false
+func diskFailure(p any) error {
+	if f, ok := p.(keyed.DiskFailure); ok {
+		return connect.Retryable(f.Err)
 	}
-	return connect.Retryable(f.Err), true
+	return nil
 }
 
 // addState adds what states take.

@@ -148,7 +148,7 @@ func (t *taskRun) run() {
 func (t *taskRun) guarded() (err error) {
 	defer func() {
 		p := recover()
-		if failed, ok := diskFailure(p); ok {
+		if failed := diskFailure(p); failed != nil {
 			err = t.operatorError(failed)
 		} else if p != nil {
 			err = t.operatorError(&PanicError{Value: p, Stack: debug.Stack()})

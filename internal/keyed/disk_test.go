@@ -118,6 +118,27 @@ func TestShareOfTasks(t *testing.T) {
 	}
 }
 
+// TestEvictionGoesOnBehindASpaceWithoutEntries has a space whose filters take more than the budget: the other one is evicted all the same.
+func TestEvictionGoesOnBehindASpaceWithoutEntries(t *testing.T) {
+	m := tierOf(t, 10_000, nil).Task(nil)
+	cfg := spaceOn(m, 1).cfg
+	cfg.Filtered = true
+	filtered, other := New(cfg), spaceOn(m, 1)
+	for i := range uint64(5000) {
+		put(filtered, 0, i, 1)
+	}
+	for filtered.evictSome() {
+	}
+	put(other, 0, 1, 1)
+	if filtered.bytes() < 10_000 || other.bytes() > filtered.bytes() {
+		t.Fatalf("filters take %d bytes, the other space %d", filtered.bytes(), other.bytes())
+	}
+	m.Settle()
+	if n := other.hotEntries(); n != 0 {
+		t.Errorf("%d entries are left in memory", n)
+	}
+}
+
 // TestEvictionKeepsWhatChangedLast evicts from a table of which a few entries have changed in this epoch.
 func TestEvictionKeepsWhatChangedLast(t *testing.T) {
 	m := tierOf(t, 1, nil).Task(nil)

@@ -41,7 +41,9 @@ type Memory struct {
 	tier   *Tier
 	wake   func()
 	spaces []resident
-	used   atomic.Int64
+	// empty says of each space that it has nothing left to evict; it is scratch.
+	empty []bool
+	used  atomic.Int64
 
 	// Counters are what has been moved, and what is where.
 	Counters MemoryCounters
@@ -156,23 +158,28 @@ func (m *Memory) Settle() {
 		m.tier.others(share)
 		return
 	}
+	m.empty = append(m.empty[:0], make([]bool, len(m.spaces))...)
 	for used > share && m.tier.total.Load() > m.tier.limit {
-		if !m.largest().evictSome() {
-			return
+		at := m.largest()
+		if at < 0 {
+			return // what is left cannot be evicted, such as filters
+		}
+		if !m.spaces[at].evictSome() {
+			m.empty[at] = true
 		}
 		used = m.measure()
 	}
 }
 
-// largest returns the space that takes the most.
-func (m *Memory) largest() resident {
-	most, at := int64(-1), 0
+// largest returns the number of the space that takes the most, of those that are not empty, or -1.
+func (m *Memory) largest() int {
+	most, at := int64(-1), -1
 	for i, r := range m.spaces {
-		if b := r.bytes(); b > most {
+		if b := r.bytes(); b > most && !m.empty[i] {
 			most, at = b, i
 		}
 	}
-	return m.spaces[at]
+	return at
 }
 
 // relieve is Settle for one space in the middle of a batch, at a moment when nobody holds what it has returned.

@@ -217,8 +217,6 @@ type runner struct {
 	first bool
 	// halt ends the run at hand.
 	halt context.CancelCauseFunc
-	// before counts the records before the start at hand.
-	before int64
 }
 
 func (r *runner) run(ctx context.Context) error {

@@ -75,13 +75,13 @@ func main() {
 	flag.StringVar(&o.child, "child", "", "used by the command itself")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer cancel()
 	err := parseBytes(*memory, &o.memory)
 	if err == nil && o.child != "" {
 		err = child(ctx, o)
 	} else if err == nil {
 		err = parent(ctx, o)
 	}
+	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "large:", err)
 		os.Exit(1)
@@ -108,17 +108,21 @@ func parseBytes(s string, to *int64) error {
 
 // parent runs each backend in a process of its own.
 func parent(ctx context.Context, o options) error {
-	dir := o.dir
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "large-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
+	if o.dir != "" {
+		return compare(ctx, o)
 	}
+	var err error
+	if o.dir, err = os.MkdirTemp("", "large-"); err != nil {
+		return err
+	}
+	return errors.Join(compare(ctx, o), os.RemoveAll(o.dir))
+}
+
+// compare runs the backends in the directory and compares their results.
+func compare(ctx context.Context, o options) error {
 	var reports []report
-	for _, backend := range strings.Split(o.backends, ",") {
-		r, err := spawn(ctx, o, backend, filepath.Join(dir, backend))
+	for backend := range strings.SplitSeq(o.backends, ",") {
+		r, err := spawn(ctx, o, backend, filepath.Join(o.dir, backend))
 		if err != nil {
 			return fmt.Errorf("%s: %w", backend, err)
 		}

@@ -80,8 +80,8 @@ func TestStore(t *testing.T) {
 		if got, found, err := v.Get([]byte("x"), key(0)); string(got) != "xa" || !found || err != nil {
 			t.Errorf("view get: %q %v %v", got, found, err)
 		}
-		if s.Number() == s.Number() {
-			t.Error("Number repeats")
+		if first, second := s.Number(), s.Number(); first == second {
+			t.Errorf("Number repeats %d", first)
 		}
 		if err := s.Close(); err != nil { // the view is open
 			t.Fatal(err)
