@@ -242,36 +242,40 @@ type session struct{ start, last, bids int64 }
 // near reports whether a bid at a time belongs to the session.
 func (s *session) near(ms int64) bool { return ms >= s.start-sessionGap && ms <= s.last+sessionGap }
 
+// bidder has the sessions of a bidder that are open.
+type bidder struct {
+	session
+	// others are sessions before or behind, which are open because of disorder.
+	others []session
+	// timed says that a timer is set.
+	timed bool
+}
+
+// add adds a bid, which may join sessions.
+func (b *bidder) add(ms int64) {
+	if b.bids > 0 && len(b.others) == 0 && b.near(ms) {
+		b.start, b.last, b.bids = min(b.start, ms), max(b.last, ms), b.bids+1
+		return
+	}
+	s := session{ms, ms, 1}
+	all := b.others
+	if b.bids > 0 {
+		all = append(all, b.session)
+	}
+	kept := all[:0]
+	for _, o := range all {
+		if o.near(s.start) || o.near(s.last) {
+			s.start, s.last, s.bids = min(s.start, o.start), max(s.last, o.last), s.bids+o.bids
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	b.session, b.others = s, kept
+}
+
 // Q11 counts the bids of each bidder's sessions.
 func Q11(in Input, out *Out[row.Q11]) {
-	type bidder struct {
-		session
-		// others are sessions before or behind, which are open because of disorder.
-		others []session
-		// timed says that a timer is set.
-		timed bool
-	}
 	bidders, ending := newTable[bidder](), due{}
-	add := func(b *bidder, ms int64) {
-		if b.bids > 0 && len(b.others) == 0 && b.near(ms) {
-			b.start, b.last, b.bids = min(b.start, ms), max(b.last, ms), b.bids+1
-			return
-		}
-		s := session{ms, ms, 1}
-		all := b.others
-		if b.bids > 0 {
-			all = append(all, b.session)
-		}
-		kept := all[:0]
-		for _, o := range all {
-			if o.near(s.start) || o.near(s.last) {
-				s.start, s.last, s.bids = min(s.start, o.start), max(s.last, o.last), s.bids+o.bids
-			} else {
-				kept = append(kept, o)
-			}
-		}
-		b.session, b.others = s, kept
-	}
 	for {
 		events, watermark := in()
 		for i := range events {
@@ -280,7 +284,7 @@ func Q11(in Input, out *Out[row.Q11]) {
 				continue
 			}
 			b := bidders.put(e.Bid.Bidder)
-			add(b, e.Time)
+			b.add(e.Time)
 			if !b.timed {
 				b.timed = true
 				ending.push(timer{e.Time + sessionGap, e.Bid.Bidder})
