@@ -77,6 +77,9 @@ func failAtEveryCall(t *testing.T, forGood bool, files ...string) {
 		step = 4
 	}
 	for n := 1; n <= total; n += step {
+		if n > total-16 { // among the last calls are those that may fail: what is tidied up behind the last commit
+			step = 1
+		}
 		runs++
 		errno := []error{syscall.ENOSPC, syscall.EIO}[runs%2]
 		var at atomic.Value

@@ -251,7 +251,7 @@ func TestMistakesOfAJobAreNamed(t *testing.T) {
 		},
 		{"unreadable type", func(j *millrace.Job) {
 			j.From("in", file.CSV[withFunc]("in")).To("out", memory.NewSink[withFunc]())
-		}, "JOB:LINE: operator \"in\": file: field withFunc.F: a CSV column cannot hold a func(): use a string, number, bool, time.Time, a pointer to one of them or a type with MarshalText and UnmarshalText, or tag it `csv:\"-\"`"},
+		}, "JOB:LINE: operator \"in\": file: field withFunc.F: a CSV column cannot hold a func(): use a string, []byte, number, bool, time.Time, a pointer to one of them or a type with MarshalText and UnmarshalText, or tag it `csv:\"-\"`"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			job := millrace.NewJob("job")
