@@ -125,12 +125,8 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		logTo = reporter.LogWriter(out) // log lines stand above the progress line
 	}
 	cfg.Log = log
-	if flags.delivery != "" {
-		d, ok := deliveries[flags.delivery]
-		if !ok {
-			return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", flags.delivery)
-		}
-		cfg.Delivery = d
+	if err := flags.choose(&cfg); err != nil {
+		return err
 	}
 	var last Status
 	observe := cfg.Observe
@@ -145,9 +141,6 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 	}
 	ctx := cmd.Context()
 	var asked error
-	if flags.drain && flags.savepoint != "" {
-		return errors.New("--drain-on-stop and --savepoint-on-stop: a job that is drained has come to its end: there is nothing to begin at")
-	}
 	if flags.drain || flags.savepoint != "" {
 		var over func()
 		ctx, over = stopBy(ctx, &cfg, flags, &asked)
@@ -176,6 +169,22 @@ func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {
 		err = errors.Join(err, ferr)
 	}
 	return err
+}
+
+// choose checks the flags that a Config has no field for, and sets what they say.
+func (f mainFlags) choose(cfg *Config) error {
+	if f.drain && f.savepoint != "" {
+		return errors.New("--drain-on-stop and --savepoint-on-stop: a job that is drained has come to its end: there is nothing to begin at")
+	}
+	if f.delivery == "" {
+		return nil
+	}
+	d, ok := deliveries[f.delivery]
+	if !ok {
+		return fmt.Errorf("--delivery %q: it must be exactly-once, at-least-once or at-most-once", f.delivery)
+	}
+	cfg.Delivery = d
+	return nil
 }
 
 // stopBy lets the end of ctx, which is a signal, ask the job to stop or drain. It returns a context that does not end with it, and what waits for the

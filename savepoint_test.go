@@ -497,10 +497,8 @@ func TestSavepointsThatAreRefused(t *testing.T) {
 // digitsOf replaces the number behind "checkpoint " by N.
 func digitsOf(got, want string) string {
 	const word = "checkpoint "
-	at := strings.Index(want, word+"N")
-	if i := strings.Index(got, word); at >= 0 && i >= 0 {
-		rest := strings.TrimLeft(got[i+len(word):], "0123456789")
-		return got[:i] + word + "N" + rest
+	if before, after, ok := strings.Cut(got, word); ok && strings.Contains(want, word+"N") {
+		return before + word + "N" + strings.TrimLeft(after, "0123456789")
 	}
 	return got
 }
