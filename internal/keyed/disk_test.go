@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -335,9 +336,9 @@ func TestReadingMovesNothing(t *testing.T) {
 
 // TestDiskFailureEndsTheBatch lets the disk fail under each kind of call that needs it.
 func TestDiskFailureEndsTheBatch(t *testing.T) {
-	failing := false
+	var failing atomic.Bool // the store writes beside the test
 	tier := tierOf(t, 1, func(string, string) error {
-		if failing {
+		if failing.Load() {
 			return syscall.EIO
 		}
 		return nil
@@ -352,7 +353,7 @@ func TestDiskFailureEndsTheBatch(t *testing.T) {
 		}
 	}
 	s.evict(p, 0, 0)
-	failing = true
+	failing.Store(true)
 	hits := 0
 	for i := range uint64(10_000) {
 		failure := func() (f DiskFailure) {
