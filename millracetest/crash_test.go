@@ -261,7 +261,8 @@ func TestCrashKillsAtEachPoint(t *testing.T) {
 		tb := &fake{}
 		r := millracetest.Crash(tb, build, millracetest.At(p), millracetest.Kills(2), millracetest.Parallelism(1, 2))
 		switch {
-		case p == "file.withdraw": // only after a checkpoint was damaged
+		case p == "file.withdraw", // only after a checkpoint was damaged
+			strings.HasPrefix(p, "release."): // only with AtMostOnce, before a sink that writes through
 			if !strings.Contains(tb.failure, "passes none") {
 				t.Errorf("%s: %q, %+v", p, tb.failure, r)
 			}
