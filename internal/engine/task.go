@@ -38,17 +38,19 @@ type taskRun struct {
 	ctx     context.Context //nolint:containedctx // the root context of the task
 	ev      task.Event
 
-	ops     []*instance
-	exits   []*graph.Node // the operators behind keyed exchanges, whose key functions run here
-	source  operator.Source
-	inbox   *exchange.Inbox
-	heads   []operator.Receiver // by input
-	clocks  *progress.Combiner
-	align   *epoch.Alignment
-	edges   []*exchange.Edge // all edges out
-	flush   []operator.Flusher
-	at      int // the operator that runs, for errors: an index of ops, or behind them of exits
-	lastOut time.Time
+	ops    []*instance
+	exits  []*graph.Node // the operators behind keyed exchanges, whose key functions run here
+	source operator.Source
+	inbox  *exchange.Inbox
+	heads  []operator.Receiver // by input
+	clocks *progress.Combiner
+	// saidIdle says that those behind this task know that all its inputs are idle.
+	saidIdle bool
+	align    *epoch.Alignment
+	edges    []*exchange.Edge // all edges out
+	flush    []operator.Flusher
+	at       int // the operator that runs, for errors: an index of ops, or behind them of exits
+	lastOut  time.Time
 	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
 	pause atomic.Int64
 	// clock is the watermark of the inputs together, for reports. That of a source is counted by its operator.
@@ -441,20 +443,24 @@ func (t *taskRun) take(input int, el element.Element) error {
 		t.combine(input, h)
 		return t.heads[input].Process(el.Batch)
 	case element.KindWatermark:
+		awake := t.saidIdle
 		if err := t.wakeInput(input); err != nil {
 			return err
 		}
 		out, advanced := t.clocks.Advance(input, el.Time)
-		return t.moved(input, out, advanced)
+		if awake && !t.saidIdle && out > element.NoTime {
+			advanced = true // those behind must hear that the watermark holds again, also when it stays
+		}
+		if err := t.moved(input, out, advanced); err != nil {
+			return err
+		}
+		return t.sayIdle(input) // the end of the last input that was active leaves the idle ones
 	case element.KindIdle:
 		out, advanced := t.clocks.SetIdle(input, true)
 		if err := t.moved(input, out, advanced); err != nil {
 			return err
 		}
-		if t.clocks.AllIdle() {
-			return t.heads[input].Idle()
-		}
-		return nil
+		return t.sayIdle(input)
 	case element.KindBarrier:
 		aligned, err := t.align.Barrier(input, el.Barrier)
 		if err != nil {
@@ -479,11 +485,21 @@ func (t *taskRun) follow() {
 	}
 }
 
+// sayIdle says, once, that the inputs that are left are all idle.
+func (t *taskRun) sayIdle(input int) error {
+	if t.saidIdle || !t.clocks.AllIdle() {
+		return nil
+	}
+	t.saidIdle = true
+	return t.heads[input].Idle()
+}
+
 // wakeInput ends the idleness of an input that has something to say.
 func (t *taskRun) wakeInput(input int) error {
 	if t.clocks.Status(input) != progress.Idle {
 		return nil
 	}
+	t.saidIdle = false
 	out, advanced := t.clocks.SetIdle(input, false)
 	return t.moved(input, out, advanced)
 }
