@@ -20,8 +20,12 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// pollInterval is how often a source whose splits are all at their end looks again.
-const pollInterval = 10 * time.Millisecond
+// A source whose splits are all at their end looks again after firstPoll, and from then on after twice as long each time, up to pollInterval: one that has records
+// every millisecond does not make them wait, and one that is quiet costs nothing.
+const (
+	firstPoll    = 100 * time.Microsecond
+	pollInterval = 10 * time.Millisecond
+)
 
 // taskRun is one task: a chain of operator instances, the edges into and out of it, and the goroutine that runs them.
 //
@@ -60,7 +64,9 @@ type taskRun struct {
 	unsaved int64
 	asked   bool
 	drained bool
-	stopped bool // a final barrier has been sent: nothing more is read
+	// nextPoll is how long the source has waited before it looked again, 0 when it had records.
+	nextPoll time.Duration
+	stopped  bool // a final barrier has been sent: nothing more is read
 
 	cutting *cut // a cut whose state is not all encoded yet
 
@@ -344,6 +350,7 @@ func (t *taskRun) poll(limit int) error {
 	t.unsaved += t.ops[0].counters.In.Load() - before
 	switch result {
 	case operator.PollMore:
+		t.nextPoll = 0
 		return t.linger()
 	case operator.PollEnded:
 		if !t.drained {
@@ -355,7 +362,8 @@ func (t *taskRun) poll(limit int) error {
 		}
 		return t.rest(task.Forever)
 	default:
-		return t.rest(pollInterval)
+		t.nextPoll = min(max(2*t.nextPoll, firstPoll), pollInterval)
+		return t.rest(t.nextPoll)
 	}
 }
 
