@@ -53,8 +53,15 @@ type taskRun struct {
 	align    *epoch.Alignment
 	edges    []*exchange.Edge // all edges out
 	flush    []operator.Flusher
-	at       int // the operator that runs, for errors: an index of ops, or behind them of exits
-	lastOut  time.Time
+	// at is the operator that runs, for errors and the watchdog: an index of ops, or behind them of exits.
+	at atomic.Int32
+	// turns counts the turns of the task's loop and its waits; rests says that it waits, ended that it has ended.
+	turns        atomic.Uint64
+	rests, ended atomic.Bool
+	// busy is for how long, in ns, the operator busyIn has been in one call, when the watchdog has noticed.
+	busy    atomic.Int64
+	busyIn  atomic.Pointer[graph.Node]
+	lastOut time.Time
 	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
 	pause atomic.Int64
 	// clock is the watermark of the inputs together, for reports. That of a source is counted by its operator.
@@ -100,6 +107,9 @@ type taskRun struct {
 		splits    []connect.Split
 		changed   bool
 		drain     bool
+		// asked says that the coordinator wants to know what holds the watermark of the source, which is told in holder.
+		asked  bool
+		holder holder
 	}
 }
 
@@ -115,26 +125,26 @@ type instance struct {
 type guard struct {
 	operator.Receiver
 	t     *taskRun
-	index int
+	index int32
 }
 
 func (g *guard) Process(b element.Batch) error {
-	before := g.t.at
-	g.t.at = g.index
+	before := g.t.at.Load()
+	g.t.at.Store(g.index)
 	if err := g.Receiver.Process(b); err != nil {
 		return err
 	}
-	g.t.at = before
+	g.t.at.Store(before)
 	return nil
 }
 
 func (g *guard) Watermark(w int64) error {
-	before := g.t.at
-	g.t.at = g.index
+	before := g.t.at.Load()
+	g.t.at.Store(g.index)
 	if err := g.Receiver.Watermark(w); err != nil {
 		return err
 	}
-	g.t.at = before
+	g.t.at.Store(before)
 	return nil
 }
 
@@ -143,13 +153,14 @@ func (t *taskRun) run() {
 	err := t.guarded()
 	for i := len(t.ops) - 1; i >= 0; i-- {
 		if cerr := t.ops[i].op.Close(); cerr != nil && err == nil {
-			t.at = i
+			t.at.Store(int32(i))
 			err = t.operatorError(fmt.Errorf("close: %w", cerr))
 		}
 	}
 	if errors.Is(err, exchange.ErrCancelled) {
 		err = nil
 	}
+	t.ended.Store(true)
 	t.attempt.mail.post(mail{taskEnded: t, err: err})
 }
 
@@ -179,7 +190,7 @@ func (t *taskRun) guarded() (err error) {
 // open opens the operators, last first, so that each finds those after it ready.
 func (t *taskRun) open() error {
 	for i := len(t.ops) - 1; i >= 0; i-- {
-		t.at = i
+		t.at.Store(int32(i))
 		if err := t.ops[i].op.Open(t.ops[i].context); err != nil {
 			return err
 		}
@@ -254,6 +265,11 @@ func (t *taskRun) obey() error {
 		return nil
 	}
 	t.ctl.changed = false
+	if t.ctl.asked && t.source != nil {
+		t.ctl.asked = false
+		t.ctl.holder.split, t.ctl.holder.watermark, t.ctl.holder.ahead = t.source.Holder()
+		t.ctl.holder.known = true
+	}
 	completed, aborted, splits, drain := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0, t.ctl.drain
 	t.ctl.completed, t.ctl.aborted, t.ctl.drain = 0, 0, false
 	t.ctl.Unlock()
@@ -271,7 +287,7 @@ func (t *taskRun) obey() error {
 		}
 	}
 	if drain {
-		t.at = 0
+		t.at.Store(0)
 		return t.source.Drain()
 	}
 	return nil
@@ -289,6 +305,7 @@ func (t *taskRun) trigger() *element.Barrier {
 // readLoop is the loop of a task whose chain begins with a source.
 func (t *taskRun) readLoop() error {
 	for {
+		t.turns.Add(1)
 		if err := t.obey(); err != nil {
 			return err
 		}
@@ -341,7 +358,7 @@ func (t *taskRun) poll(limit int) error {
 	if every := t.attempt.cfg.Records; every > 0 {
 		limit = int(min(int64(limit), every-t.unsaved))
 	}
-	t.at = 0
+	t.at.Store(0)
 	before := t.ops[0].counters.In.Load()
 	result, err := t.source.Poll(max(limit, 1))
 	if err != nil {
@@ -407,6 +424,7 @@ func (t *taskRun) flushAll() error {
 func (t *taskRun) inputLoop() error {
 	t.begun = t.attempt.base == 0
 	for {
+		t.turns.Add(1)
 		if err := t.obey(); err != nil {
 			return err
 		}
@@ -441,7 +459,7 @@ func (t *taskRun) inputLoop() error {
 
 // take handles one element of an input.
 func (t *taskRun) take(input int, el element.Element) error {
-	t.at = 0
+	t.at.Store(0)
 	switch el.Kind {
 	case element.KindBatch:
 		h := el.Batch.Head()
@@ -543,7 +561,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 	start := t.now()
 	c := &cut{barrier: b, task: t}
 	for i, o := range t.ops {
-		t.at = i
+		t.at.Store(int32(i))
 		piece, err := o.op.Freeze(b.Epoch)
 		if err != nil {
 			return err
@@ -590,13 +608,14 @@ func (t *taskRun) stepCut() {
 
 // running returns the operator that runs, or nil.
 func (t *taskRun) running() *graph.Node {
-	switch behind := t.at - len(t.ops); {
-	case t.at < 0 || behind >= len(t.exits):
+	at := int(t.at.Load())
+	switch behind := at - len(t.ops); {
+	case at < 0 || behind >= len(t.exits):
 		return nil
 	case behind >= 0:
 		return t.exits[behind]
 	}
-	return t.ops[t.at].node
+	return t.ops[at].node
 }
 
 func (t *taskRun) operatorError(err error) error {
