@@ -16,12 +16,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-stream/millrace/internal/clock"
+	"github.com/millrace-stream/millrace/internal/commands"
 	"github.com/millrace-stream/millrace/internal/console"
+	"github.com/millrace-stream/millrace/internal/fsx"
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// Main makes a program of a job and does not return. Its commands are run (the default), graph and validate; run takes
-// flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
+// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate and inspect, which shows what
+// is in a checkpoint or savepoint; run takes flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
 // the job has finished or was stopped, and 1 after an error, which is printed.
@@ -98,7 +100,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 	validate := &cobra.Command{Use: "validate", Short: "check the job without running it", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		return errors.Join(job.Validate(), cfg.Validate())
 	}}
-	root.AddCommand(runCmd, graph, validate)
+	root.AddCommand(runCmd, graph, validate, commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()))
 	return root
 }
 

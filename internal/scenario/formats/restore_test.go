@@ -42,6 +42,12 @@ func TestWrite(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	save(t, dir)
+}
+
+// save lets the job write a savepoint, checkpoints, and what it has shown until then.
+func save(t *testing.T, dir string) {
+	t.Helper()
 	out := memory.NewSink[string]()
 	// Epochs go on from 90 to 160 orders, so that state is in chains of files.
 	for _, upTo := range []int{90, 130, savedAt} {
@@ -62,11 +68,11 @@ func TestWrite(t *testing.T) {
 			end <- millrace.Run(t.Context(), job(millracetest.Script[order]().Records(ordersUpTo(upTo)...).StayOpen(), out), cfg)
 		})
 		<-read
-		save := ""
+		to := ""
 		if upTo == savedAt {
-			save = filepath.Join(dir, "savepoint")
+			to = filepath.Join(dir, "savepoint")
 		}
-		if err := cfg.Control.Stop(t.Context(), save); err != nil {
+		if err := cfg.Control.Stop(t.Context(), to); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-end; !errors.Is(err, millrace.ErrStopped) {
@@ -79,25 +85,27 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// versions are the directories of testdata.
-func versions(t *testing.T) (dirs []string) {
+// saved are the directories of testdata, and one that is written now, by name.
+func saved(t *testing.T) map[string]string {
 	t.Helper()
+	dirs := map[string]string{"today": t.TempDir()}
+	save(t, dirs["today"])
 	entries, err := os.ReadDir("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		dirs = append(dirs, e.Name())
+		dirs[e.Name()] = filepath.Join("testdata", e.Name())
 	}
-	if len(dirs) == 0 {
-		t.Fatal("testdata is empty")
+	if dirs["v1"] == "" {
+		t.Fatal("testdata has no v1")
 	}
 	return dirs
 }
 
-func shownBefore(t *testing.T, version string) []string {
+func shownBefore(t *testing.T, dir string) []string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", version, "shown-before"))
+	b, err := os.ReadFile(filepath.Join(dir, "shown-before"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,19 +136,19 @@ func goOn(t *testing.T, cfg millrace.Config) []string {
 // then must be, together, what a run shows that was never stopped.
 func TestRestore(t *testing.T) {
 	want := whole(t)
-	for _, version := range versions(t) {
-		before := shownBefore(t, version)
+	for version, dir := range saved(t) {
+		before := shownBefore(t, dir)
 		for _, parallelism := range []int{1, 3, keyGroups} {
 			t.Run(fmt.Sprintf("%s/savepoint at %d", version, parallelism), func(t *testing.T) {
 				cfg := config(parallelism)
-				cfg.From = filepath.Join("testdata", version, "savepoint")
+				cfg.From = filepath.Join(dir, "savepoint")
 				check(t, slices.Concat(before, goOn(t, cfg)), want)
 			})
 		}
 		t.Run(version+"/checkpoint", func(t *testing.T) {
 			cfg := config(2)
 			cfg.Checkpoint.Dir = t.TempDir()
-			if err := os.CopyFS(cfg.Checkpoint.Dir, os.DirFS(filepath.Join("testdata", version, "checkpoints"))); err != nil {
+			if err := os.CopyFS(cfg.Checkpoint.Dir, os.DirFS(filepath.Join(dir, "checkpoints"))); err != nil {
 				t.Fatal(err)
 			}
 			check(t, slices.Concat(before, goOn(t, cfg)), want)
