@@ -105,3 +105,51 @@ func checkNames(t reflect.Type, path string) error {
 	}
 	return nil
 }
+
+// SelfType is a type that encodes itself, see Self.
+type SelfType struct {
+	// Name is that which Describe gives it.
+	Name string
+	// Skip returns the bytes behind an encoding at the front of src.
+	Skip func(src []byte) (rest []byte, err error)
+	// Zero returns the encoding of the zero value.
+	Zero func() []byte
+}
+
+// SelfTypes returns the types in T that encode themselves, each once. It needs no codec for T.
+func SelfTypes[T any]() []SelfType {
+	var out []SelfType
+	seen := map[reflect.Type]bool{}
+	var walk func(t reflect.Type)
+	walk = func(t reflect.Type) {
+		if seen[t] {
+			return
+		}
+		seen[t] = true
+		if t != timeType && reflect.PointerTo(t).Implements(selfType) {
+			decode, encode := selfDecode(t, rootName(t)), selfEncode(t)
+			out = append(out, SelfType{
+				Name: t.PkgPath() + "." + t.Name(),
+				Skip: func(src []byte) ([]byte, error) { return decode(src, reflect.New(t).UnsafePointer()) },
+				Zero: func() []byte { return encode(nil, reflect.New(t).UnsafePointer()) },
+			})
+			return
+		}
+		switch t.Kind() {
+		case reflect.Struct:
+			if t == timeType {
+				return
+			}
+			for i := range t.NumField() {
+				walk(t.Field(i).Type)
+			}
+		case reflect.Map:
+			walk(t.Key())
+			walk(t.Elem())
+		case reflect.Array, reflect.Slice, reflect.Pointer:
+			walk(t.Elem())
+		}
+	}
+	walk(reflect.TypeFor[T]())
+	return out
+}

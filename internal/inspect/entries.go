@@ -27,7 +27,7 @@ type reader struct {
 
 // newReader makes the reader of a state. What is not described is shown as bytes.
 func newReader(o *snapshot.OperatorState, state string) *reader {
-	r := &reader{schema: SchemaOf(o, state), printer: shape.Printer{Self: printSelf}}
+	r := &reader{schema: o.Schema(state), printer: shape.Printer{Self: printSelf}}
 	parse := func(text string) *shape.Shape {
 		s, err := shape.Parse(text)
 		if err != nil {
@@ -40,17 +40,6 @@ func newReader(o *snapshot.OperatorState, state string) *reader {
 		r.by = parse(r.schema.By)
 	}
 	return r
-}
-
-// SchemaOf returns the schema of a state; for checkpoints without, what follows from the types of the operator.
-func SchemaOf(o *snapshot.OperatorState, state string) snapshot.Schema {
-	if s, ok := o.Schemas[state]; ok {
-		return s
-	}
-	if s, ok := shape.Version1(o.Kind, o.Types)[state]; ok {
-		return snapshot.Schema{Key: s.Key, By: s.By, Value: s.Value}
-	}
-	return snapshot.Schema{Key: shape.Opaque, Value: shape.Opaque}
 }
 
 // entry is an entry of a state.

@@ -1,6 +1,10 @@
 package shape
 
-import "strings"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // State describes the encodings of a state; By is that of the part of the key that chooses the key group, empty for all of it.
 type State struct{ Key, By, Value string }
@@ -74,4 +78,38 @@ func oneState(key, text string) State {
 		return State{Key: entry, Value: value}
 	}
 	return State{Key: key, Value: text}
+}
+
+// Values returns the shapes of the values that two descriptions of a state stand for. It fails when they are not states of the same form: a list and a
+// map, or one that expires and one that does not.
+func Values(was, is string) (from, to *Shape, err error) {
+	old, oldForm := form(was)
+	now, newForm := form(is)
+	if oldForm != newForm {
+		return nil, nil, fmt.Errorf("it was %s and is %s", oldForm, newForm)
+	}
+	from, err1 := Parse(old)
+	to, err2 := Parse(now)
+	return from, to, errors.Join(err1, err2)
+}
+
+// form takes the value out of the description of a state; what is left says how it is kept.
+func form(text string) (value, form string) {
+	expires := ""
+	for _, by := range []string{", expires by event time", ", expires by processing time"} {
+		if rest, ok := strings.CutSuffix(text, by); ok {
+			text, expires = rest, by
+		}
+	}
+	s := oneState("", text)
+	form = "one value"
+	switch word, _, _ := strings.Cut(text, " "); word {
+	case "map", "broadcast":
+		form = "a " + strings.TrimSuffix(text, s.Value) + "values"
+	case "list":
+		form = "a list"
+	case "reducing":
+		form = "a reduction"
+	}
+	return s.Value, form + expires
 }

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millrace-stream/millrace/internal/shape"
 )
 
 // Manifest is a checkpoint: what a job was at the end of an epoch. What is not in here, directly or by the name of a file, is lost.
@@ -229,4 +232,20 @@ func (m *Manifest) Operator(id string) *OperatorState {
 		}
 	}
 	return nil
+}
+
+// Schema returns the schema of a state; for version 1, what follows from the types of the operator.
+func (o *OperatorState) Schema(state string) Schema {
+	if s, ok := o.Schemas[state]; ok {
+		return s
+	}
+	if s, ok := shape.Version1(o.Kind, o.Types)[state]; ok {
+		return Schema{Key: s.Key, By: s.By, Value: s.Value}
+	}
+	return Schema{Key: shape.Opaque, Value: shape.Opaque}
+}
+
+// Has reports whether there is anything of a state.
+func (m *Manifest) Has(operator, state string) bool {
+	return slices.ContainsFunc(m.Chains, func(c Chain) bool { return c.Operator == operator && c.State == state })
 }
