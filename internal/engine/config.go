@@ -21,6 +21,8 @@ type Config struct {
 	// From is the savepoint to begin with, if the job has not done so already; FromAgain lets it go back there.
 	From      string
 	FromAgain bool
+	// Drop names what may be lost of a checkpoint where the job has changed.
+	Drop []string
 	// Control, if set, is asked for what the job is to do.
 	Control *Control
 	// Groups is the number of key groups.
