@@ -226,6 +226,9 @@ type Status struct {
 	Operators []OperatorStatus
 	// Held says, in a sentence, which split of which source holds the watermark, when it has not moved for Watchdog.StuckAfter and others are ahead.
 	Held string
+	// Imbalance says, if that ever happens, which records the ledger of an epoch did not account for: each that an operator takes is passed on, used, held, or
+	// counted as left out, and what one operator passes on the next one takes. It is also in the log, and worth a bug report.
+	Imbalance string
 	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
 	Warnings []string
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.

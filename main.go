@@ -20,7 +20,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// Main makes a program of a job and does not return. Its commands are run (the default), graph and validate; run takes
+// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate and audit; run takes
 // flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
@@ -104,7 +104,18 @@ func command(job *Job, cfg Config) *cobra.Command {
 	validate := &cobra.Command{Use: "validate", Short: "check the job without running it", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		return errors.Join(job.Validate(), cfg.Validate())
 	}}
-	root.AddCommand(runCmd, graph, validate)
+	audit := &cobra.Command{
+		Use: "audit", Short: "compare the ledger of the newest checkpoint with what the sinks have committed", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			epoch, sinks, err := Audit(cmd.Context(), job, cfg)
+			if err != nil {
+				return err
+			}
+			return printAudit(cmd.OutOrStdout(), epoch, sinks)
+		},
+	}
+	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
+	root.AddCommand(runCmd, graph, validate, audit)
 	return root
 }
 

@@ -27,6 +27,9 @@ type attempt struct {
 
 	manifest *snapshot.Manifest // restored or last published
 	base     uint64             // the restored epoch
+	began    *snapshot.Manifest // restored; nil at a first start
+	// imbalance says what the ledger does not account for.
+	imbalance string
 	// decidedBefore counts the epochs decided before this attempt.
 	decidedBefore int64
 	coord         *epoch.Coordinator
@@ -117,6 +120,9 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), err // what still runs may use all that is left open
 	}
 	a.takeErrors(&err)
+	if err == nil && a.env.Strict && !a.imported() {
+		err = a.auditSinks()
+	}
 	err = errors.Join(err, a.closeCommitters())
 	a.answer(err)
 	if err == nil && a.outcome == epoch.Stopped {
@@ -162,7 +168,7 @@ func (a *attempt) restore() error {
 		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
 	}
-	a.manifest, a.base = m, m.Epoch
+	a.manifest, a.began, a.base = m, m, m.Epoch
 	if len(m.Operators) > 0 {
 		a.decidedBefore = m.Operators[0].Counters["epochs"]
 	}

@@ -110,6 +110,8 @@ type Status struct {
 	Operators []OperatorStatus
 	// Held says which split holds the watermark, when it has not moved for long and others are ahead.
 	Held string
+	// Imbalance says what the ledger of an epoch did not account for.
+	Imbalance string
 	// Warnings say which sources and sinks promise less than the job.
 	Warnings []string
 }
@@ -132,6 +134,9 @@ type OperatorStatus struct {
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
 	In, Out, Late, Ahead, Filtered, Duplicates, Conflicts, Misses, Dropped int64
+	// Used counts records that have had their effect in a FlatMap or process function, which pass on others than they take. Held is how many of the records
+	// taken waited in a SortByTime or Async at the last checkpoint.
+	Used, Held int64
 	// Skipped and DeadLettered count records that have failed, as in Status.
 	Skipped, DeadLettered int64
 	// Retries counts requests of Async, and records with an error policy, that were tried again after a failure, Fallbacks requests whose result was made from an error.

@@ -544,6 +544,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 		}
 		counters := map[string]int64{}
 		o.counters.Add(counters)
+		counters["held"] = piece.Held
 		c.pieces = append(c.pieces, cutPiece{node: o.node, Cut: piece, counters: counters})
 	}
 	// Passing the barrier on is not part of the pause: there the task waits for those after it, as with any batch.
