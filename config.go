@@ -33,6 +33,11 @@ type Config struct {
 	// FromAgain lets a job that has checkpoints go back to the savepoint From, which must be its own. What was read since then is read again: exactly-once
 	// sinks withdraw what they have shown since, those that write through show it again. It holds for each start that it is given to.
 	FromAgain bool
+	// Replay are dead letters of the job, from ReadDeadLetters or elsewhere, that are to be handled again by the operators at which they failed: as if they came
+	// from the input, with their event time, before any other record. Their effect is exactly once, in the first epoch. A set that a job has handled
+	// again is passed over by later starts. What fails again is a dead letter again. A job that has finished is brought to its end once more; its windows
+	// have fired, so what reaches them is late.
+	Replay []DeadLetter
 	// Control, if not nil, is what other goroutines ask the job by: for a savepoint, to stop, to drain.
 	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
@@ -390,6 +395,7 @@ func (c Config) engine(j *Job) engine.Config {
 		Log:   c.Log, ReportEvery: c.ObserveEvery,
 	}
 	e.From, e.FromAgain = c.From, c.FromAgain
+	e.Replay, e.ReplayID = c.Replay, replayID(c.Replay)
 	e.RestartFixed, e.RestartReset, e.RestartAny = c.Restart.Strategy == RestartFixed, c.Restart.ResetAfter, c.Restart.AnyError
 	if c.Restart.Strategy == RestartNever {
 		e.Restarts = 0

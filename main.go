@@ -20,7 +20,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate and audit; run takes
+// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate, audit and dlq; run and dlq replay take
 // flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
@@ -71,7 +71,26 @@ func command(job *Job, cfg Config) *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	runCmd := &cobra.Command{Use: "run", Short: "run the job, from its newest checkpoint if there is one", Args: cobra.NoArgs, RunE: run}
-	for _, c := range []*cobra.Command{root, runCmd} {
+	dlq := &cobra.Command{Use: "dlq", Short: "look at dead letters, or handle them again"}
+	replay := &cobra.Command{
+		Use: "replay PATH...", Short: "run the job, and let it handle dead letters again before anything else, exactly once", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			letters, err := ReadDeadLetters(paths...)
+			if err != nil {
+				return err
+			}
+			cfg.Replay = letters
+			return run(cmd, nil)
+		},
+	}
+	dlq.AddCommand(replay, &cobra.Command{
+		Use: "list PATH...", Short: "show the dead letters in files or directories that file.JSONL has written", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			letters, err := ReadDeadLetters(paths...)
+			return errors.Join(err, printLetters(cmd.OutOrStdout(), letters))
+		},
+	})
+	for _, c := range []*cobra.Command{root, runCmd, replay} {
 		f := c.Flags()
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
@@ -115,7 +134,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 		},
 	}
 	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
-	root.AddCommand(runCmd, graph, validate, audit)
+	root.AddCommand(runCmd, graph, validate, audit, dlq)
 	return root
 }
 

@@ -38,6 +38,9 @@ func Run(ctx context.Context, job *Job, cfg Config) error {
 	if err := errors.Join(job.Validate(), cfg.Validate()); err != nil {
 		return err
 	}
+	if err := job.checkReplay(cfg.Replay); err != nil {
+		return err
+	}
 	cfg = cfg.withDefaults()
 	sum, err := engine.Run(ctx, cfg.engine(job))
 	if cfg.Observe != nil {

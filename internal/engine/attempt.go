@@ -28,6 +28,8 @@ type attempt struct {
 	manifest *snapshot.Manifest // restored or last published
 	base     uint64             // the restored epoch
 	began    *snapshot.Manifest // restored; nil at a first start
+	// letters are the dead letters to handle again.
+	letters []operator.DeadLetter
 	// imbalance says what the ledger does not account for.
 	imbalance string
 	// decidedBefore counts the epochs decided before this attempt.
@@ -89,7 +91,12 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	if err := a.openCommitters(taskCtx); err != nil {
 		return a.summary(), errors.Join(err, a.closeCommitters())
 	}
-	if a.manifest != nil && a.manifest.Finished {
+	if a.toReplay() {
+		a.letters = a.cfg.Replay
+	} else if len(a.cfg.Replay) > 0 {
+		a.cfg.Log.Info("these dead letters have been handled again already", "job", a.cfg.Job, "letters", len(a.cfg.Replay))
+	}
+	if a.manifest != nil && a.manifest.Finished && len(a.letters) == 0 {
 		if a.manifest.Drained {
 			a.cfg.Log.Info("job was drained: all its windows have fired, there is nothing to go on with", "job", a.cfg.Job, "epoch", a.base)
 		} else {

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
 )
 
 // Config is a job and how to run it. All fields are set; the root package fills in defaults.
@@ -21,6 +22,9 @@ type Config struct {
 	// From is the savepoint to begin with, if the job has not done so already; FromAgain lets it go back there.
 	From      string
 	FromAgain bool
+	// Replay are dead letters to handle again, if the job has not done so already; ReplayID names the set.
+	Replay   []operator.DeadLetter
+	ReplayID string
 	// Control, if set, is asked for what the job is to do.
 	Control *Control
 	// Groups is the number of key groups.
@@ -137,6 +141,8 @@ type OperatorStatus struct {
 	// Used counts records that have had their effect in a FlatMap or process function, which pass on others than they take. Held is how many of the records
 	// taken waited in a SortByTime or Async at the last checkpoint.
 	Used, Held int64
+	// Replayed counts dead letters that were handled again.
+	Replayed int64
 	// Skipped and DeadLettered count records that have failed, as in Status.
 	Skipped, DeadLettered int64
 	// Retries counts requests of Async, and records with an error policy, that were tried again after a failure, Fallbacks requests whose result was made from an error.

@@ -112,6 +112,7 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 		m.From = a.manifest.From
 	}
 	m.Drained = f.Finished && a.draining
+	a.noteReplays(m)
 	m.Operators[0].Counters["epochs"] = a.decidedBefore + a.epochs + 1
 	return m, snapshot.Extend(a.manifest, m, files)
 }

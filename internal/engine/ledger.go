@@ -44,7 +44,8 @@ func missing(n *graph.Node, c map[string]int64) (records int64, ok bool) {
 
 // between returns how many records have left those in front of an operator and not come to it; ok is false where the counts do not tell.
 func (a *attempt) between(n *graph.Node, m *snapshot.Manifest) (records int64, ok bool) {
-	records = -counters(m, n.ID)["in"]
+	own := counters(m, n.ID)
+	records = own["replayed"] - own["in"] // dead letters that were handled again have come from nowhere
 	for _, in := range n.Inputs {
 		from := a.cfg.Graph.Nodes[in.Node]
 		count, known := counted[in.Side]

@@ -70,6 +70,7 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Conflicts += c.Conflicts.Load()
 	to.Dropped += c.Dropped.Load()
 	to.Used += c.Used.Load()
+	to.Replayed += c.Replayed.Load()
 	to.Skipped += c.Skipped.Load()
 	to.DeadLettered += c.DeadLettered.Load()
 	to.Retries += c.Retries.Load()
@@ -148,7 +149,7 @@ func (a *attempt) summary() Summary {
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
 				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
-				Used: c["used"], Held: c["held"], Skipped: c["skipped"], DeadLettered: c["dead_lettered"],
+				Used: c["used"], Replayed: c["replayed"], Held: c["held"], Skipped: c["skipped"], DeadLettered: c["dead_lettered"],
 				OutOfRange: c["out_of_range"], Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
 				Ended: a.manifest.Finished,
 			})

@@ -65,7 +65,9 @@ type taskRun struct {
 	unsaved int64
 	asked   bool
 	drained bool
-	stopped bool // a final barrier has been sent: nothing more is read
+	// replayed says that dead letters have been handled again.
+	replayed bool
+	stopped  bool // a final barrier has been sent: nothing more is read
 
 	cutting *cut // a cut whose state is not all encoded yet
 
@@ -301,6 +303,9 @@ func (t *taskRun) readLoop() error {
 		if err := t.obey(); err != nil {
 			return err
 		}
+		if err := t.replay(); err != nil {
+			return err
+		}
 		if b := t.trigger(); b != nil {
 			if err := t.cut(*b); err != nil {
 				return err
@@ -416,6 +421,9 @@ func (t *taskRun) inputLoop() error {
 	for {
 		t.turns.Add(1)
 		if err := t.obey(); err != nil {
+			return err
+		}
+		if err := t.replay(); err != nil {
 			return err
 		}
 		if t.cutting != nil {

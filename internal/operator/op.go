@@ -158,6 +158,8 @@ type Counters struct {
 	Dropped atomic.Int64
 	// Used counts records that have had their effect in an operator that passes on others than it takes. Only process functions and FlatMap count it.
 	Used atomic.Int64
+	// Replayed counts dead letters that were handled again.
+	Replayed atomic.Int64
 	// Skipped counts records left out because they have failed, DeadLettered those put into DeadLetterSide because of that.
 	Skipped, DeadLettered atomic.Int64
 	// Retries counts requests and records tried again after a failure, Fallbacks those whose result was made from an error.
@@ -193,6 +195,7 @@ func (c *Counters) Add(m map[string]int64) {
 	m["conflicts"] += c.Conflicts.Load()
 	m["dropped"] += c.Dropped.Load()
 	m["used"] += c.Used.Load()
+	m["replayed"] += c.Replayed.Load()
 	m["skipped"] += c.Skipped.Load()
 	m["dead_lettered"] += c.DeadLettered.Load()
 	m["retries"] += c.Retries.Load()
@@ -215,6 +218,7 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Conflicts.Store(m["conflicts"])
 	c.Dropped.Store(m["dropped"])
 	c.Used.Store(m["used"])
+	c.Replayed.Store(m["replayed"])
 	c.Skipped.Store(m["skipped"])
 	c.DeadLettered.Store(m["dead_lettered"])
 	c.Retries.Store(m["retries"])
