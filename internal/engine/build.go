@@ -92,8 +92,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 	head := a.cfg.Graph.Nodes[ch.Nodes[0]]
 	t := &taskRun{
 		id: len(a.tasks), name: fmt.Sprintf("%s/%d", head.ID, sub), subtask: sub,
-		attempt: a, ctx: ctx, ev: a.env.Sched.NewEvent(),
+		attempt: a, ctx: ctx,
 	}
+	t.ev = &watched{a.env.Sched.NewEvent(), t}
 	t.clock.Store(element.NoTime)
 	if a.tier != nil {
 		t.memory = a.tier.Task(t.Wake)
@@ -120,6 +121,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Task:       t,
 			Memory:     t.memory,
 			Origins:    a.origins[n],
+			Errors:     spec.Errors,
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
@@ -140,6 +142,9 @@ func (a *attempt) sinkInfo(id string, sub, parallelism int) connect.SinkInfo {
 	}
 }
 
+// migrator is a Visitor that is told how what it reads was written.
+type migrator interface{ From(old snapshot.Schema) error }
+
 // restoreInto tells an operator what the checkpoint says about it.
 func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 	if a.manifest == nil {
@@ -154,12 +159,15 @@ func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 	if sub == 0 { // totals are kept by the first subtask; the others count on from zero
 		o.counters.Restore(st.Counters)
 	}
-	o.context.Load = func(state string, v snapshot.Visitor) error {
-		return a.store.Read(a.manifest, id, state, lo, hi, v)
-	}
 	o.context.LoadGroups = func(state string, lo, hi int, v snapshot.Visitor) error {
+		if from, ok := v.(migrator); ok && a.manifest.Has(id, state) {
+			if err := from.From(st.Schema(state)); err != nil {
+				return err
+			}
+		}
 		return a.store.Read(a.manifest, id, state, lo, hi, v)
 	}
+	o.context.Load = func(state string, v snapshot.Visitor) error { return o.context.LoadGroups(state, lo, hi, v) }
 }
 
 // wire connects the operators of a task: inside the chain by direct call, to other tasks by edges.
@@ -180,7 +188,7 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	for _, n := range ch.Nodes[1:] {
 		in := a.cfg.Graph.Nodes[n].Inputs[0]
 		i := place[n]
-		add(in.Node, in.Side, &guard{t.ops[i].op.Input(in.Port), t, i})
+		add(in.Node, in.Side, &guard{t.ops[i].op.Input(in.Port), t, int32(i)})
 	}
 	for _, e := range ch.Outputs {
 		add(e.From, e.Side, t.sender(a, e, targets(e)))
@@ -244,6 +252,9 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	for i, edge := range edges {
 		senders[i] = edge
 	}
+	if e.Mode == graph.Rebalance {
+		return operator.NewRebalance(senders)
+	}
 	spec := a.cfg.Graph.Nodes[e.To].Op.(*operator.Spec)
 	var r operator.Receiver
 	if spec.Combine != nil {
@@ -256,5 +267,5 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	}
 	// The key function belongs to the operator behind the exchange.
 	t.exits = append(t.exits, a.cfg.Graph.Nodes[e.To])
-	return &guard{r, t, len(t.ops) + len(t.exits) - 1}
+	return &guard{r, t, int32(len(t.ops) + len(t.exits) - 1)}
 }

@@ -20,6 +20,10 @@ type publication struct {
 func (a *attempt) publish(f epoch.Publish) {
 	m, err := a.newManifest(f)
 	p := &publication{manifest: m}
+	if err := a.overBudget(m); err != nil {
+		a.fail(err)
+		return
+	}
 	if err != nil {
 		a.mail.post(mail{published: p, err: err})
 		return
@@ -95,6 +99,12 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 			}
 			for k, v := range p.counters {
 				o.Counters[k] += v
+			}
+			for _, f := range p.Frozen {
+				if o.Schemas == nil {
+					o.Schemas = map[string]snapshot.Schema{}
+				}
+				o.Schemas[f.State] = f.Schema()
 			}
 		}
 	}

@@ -17,6 +17,7 @@ type entryKey[K, E comparable] struct {
 // that of the entry. The hash has its upper half, and so the key group, from the user's key alone.
 func entryKeys[K, E comparable](key *codec.Key[K], entry *codec.Key[E]) *codec.Key[entryKey[K, E]] {
 	k := &codec.Key[entryKey[K, E]]{
+		Shape: "struct{key " + key.Shape + ";entry " + entry.Shape + "}", By: key.By,
 		Append: func(dst []byte, k *entryKey[K, E]) []byte { return entry.Append(key.Append(dst, &k.key), &k.entry) },
 		Decode: func(src []byte, k *entryKey[K, E]) ([]byte, error) {
 			rest, err := key.Decode(src, &k.key)
@@ -144,6 +145,10 @@ func (m *Map[K, E, T]) Get(e E) *T {
 // Ref returns the value of an entry for writing, made if there was none.
 func (m *Map[K, E, T]) Ref(e E) *T {
 	h := m.aim(e)
+	if m.times.on && !m.holds(&m.at, h) {
+		k := m.at.key
+		m.times.do(func() { m.forget(&k) }) // behind the entry, which leaves first
+	}
 	v, _, added := m.upsert(&m.at, h)
 	if added {
 		own := m.own(h)
@@ -178,8 +183,26 @@ func (m *Map[K, E, T]) Set(e E, x T) {
 func (m *Map[K, E, T]) Delete(e E) {
 	h := m.aim(e)
 	if m.remove(&m.at, h) {
+		if m.times.on {
+			at := m.at
+			m.times.do(func() { m.relist(&at) })
+		}
 		m.forget(&m.r.Key)
 	}
+}
+
+// relist notes that a key has an entry again.
+func (m *Map[K, E, T]) relist(at *entryKey[K, E]) {
+	own := *at
+	if m.entry.Clone != nil {
+		m.entry.Clone(&own.entry)
+	}
+	if m.r.key.Clone != nil {
+		m.r.key.Clone(&own.key)
+	}
+	l := m.listing(own.key)
+	l.list, l.sorted = append(l.list, own.entry), false
+	l.n++
 }
 
 // forget notes that a key has an entry less.
@@ -296,6 +319,12 @@ func (m *Map[K, E, T]) All() iter.Seq2[E, *T] {
 func (m *Map[K, E, T]) Clear() {
 	l := m.index[m.r.Key]
 	if l == nil {
+		return
+	}
+	if m.times.on { // one after the other, so that each can be taken back
+		for _, e := range append([]E(nil), l.list...) {
+			m.Delete(e)
+		}
 		return
 	}
 	list := l.list
