@@ -241,7 +241,7 @@ func (w *World) ruin(path string) (damage, error) {
 		return damage{}, err
 	}
 	now := append([]byte{}, was...)
-	what := ""
+	var what string
 	switch kind := w.faults.IntN(6); {
 	case kind < 2 && len(was) > 0:
 		what = "damage: a bit is flipped"

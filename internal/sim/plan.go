@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +39,9 @@ type plan struct {
 	// The life ends at a step, at a pass of a fault point, or in the middle of a change of the disk; 0 and "" are never.
 	killStep, killChange, killHit int
 	killPoint                     string
+	// killElse is another point at which it ends, whichever comes first.
+	killElse    string
+	killElseHit int
 	// stopStep is when the job is told to stop, rivalStep when a second process starts the same job, freezeStep when the whole process is held up
 	// for frozen.
 	stopStep, rivalStep, freezeStep int
@@ -89,32 +91,8 @@ func (p plan) String() string {
 	return b.String()
 }
 
-// pick returns one of the choices.
-func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
-
-// upTo draws a number from 1 to n, small ones as often as large ones.
-func upTo(r *rand.Rand, n int) int {
-	size := 1
-	for size < n {
-		size *= 2
-	}
-	for {
-		v := 1 + r.IntN(size)
-		if v <= n {
-			return v
-		}
-		size = max(1, size/2)
-	}
-}
-
-// scaled draws a number of a size that is drawn first, between 2^from and 2^to.
-func scaled(r *rand.Rand, from, to int) int {
-	size := 1 << (from + r.IntN(to-from+1))
-	return size + r.IntN(size)
-}
-
 // calmPlan draws a life in which nothing goes wrong.
-func calmPlan(r *rand.Rand, most int) plan {
+func calmPlan(r *Rand, most int) plan {
 	return plan{
 		parallelism: 1 + r.IntN(most),
 		interval:    pick(r, time.Millisecond, 3*time.Millisecond, 10*time.Millisecond, 50*time.Millisecond, time.Second),
@@ -128,7 +106,7 @@ func calmPlan(r *rand.Rand, most int) plan {
 }
 
 // drawPlan draws a life in which something may go wrong.
-func drawPlan(r *rand.Rand, most int) plan {
+func drawPlan(r *Rand, most int) plan {
 	p := calmPlan(r, most)
 	p.tolerate = pick(r, 0, 1, 5)
 	p.restarts = pick(r, 0, 0, 3)

@@ -8,7 +8,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,7 +22,7 @@ import (
 // Each task is a goroutine that waits for its turn, so that a task that is killed ends where it stands, as in the death of its process.
 // Since one of them runs at a time, nothing here needs a lock.
 type Scheduler struct {
-	rnd     *rand.Rand
+	rnd     *Rand
 	history *History
 	now     int64
 	// tasks are those that have not ended, by their numbers.
@@ -68,7 +67,7 @@ const epoch0 = 1_577_836_800_000_000_000
 var errStuck = errors.New("stuck")
 
 // newScheduler returns a scheduler at a virtual time.
-func newScheduler(rnd *rand.Rand, h *History, now int64) *Scheduler {
+func newScheduler(rnd *Rand, h *History, now int64) *Scheduler {
 	return &Scheduler{rnd: rnd, history: h, now: now, over: make(chan struct{}), limit: now + int64(time.Hour)}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-func scheduler(seed uint64) *Scheduler { return newScheduler(stream(seed, 1), newHistory(0), epoch0) }
+func scheduler(seed uint64) *Scheduler { return newScheduler(newRand(seed, 1), newHistory(0), epoch0) }
 
 // TestOrderIsDrawn: tasks take turns in an order that the seed decides, and all orders come.
 func TestOrderIsDrawn(t *testing.T) {

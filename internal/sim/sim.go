@@ -21,55 +21,47 @@ type Result struct {
 	// Counts counts what was done to the job, by name, and Steps the turns that tasks took.
 	Counts map[string]int
 	Steps  int
+	// Repeat is the command that repeats the simulation, where there is one.
+	Repeat string
 }
 
 // Options are those of a simulation.
 type Options struct {
 	// Recent is how many lines of the history are kept.
 	Recent int
+	// Repeat is the command that runs the simulation again, for those who read of its failure.
+	Repeat string
 	// Lives is the most lives before the one in which nothing goes wrong; 0 means 4.
 	Lives int
-	// Parallelism is the most subtasks; 0 means 4.
-	Parallelism int
 }
 
 // Run simulates one job: lives in which things go wrong, and one in which nothing does and the job must come to its end.
 func Run(seed uint64, create func(w *World) Job, o Options) Result {
 	w := newWorld(seed, o.Recent)
-	r := Result{Seed: seed, Counts: w.counts}
-	r.Err = w.simulate(create, o, &r.Steps)
-	r.History, r.Recent, r.Lives = w.history.Sum(), w.history.Recent(), w.lives
+	r := w.result(w.simulate(create, o))
+	r.Repeat = o.Repeat
 	return r
 }
 
-func (w *World) simulate(create func(w *World) Job, o Options, steps *int) error {
-	most, lives := o.Parallelism, o.Lives
-	if most == 0 {
-		most = 4
+func (w *World) result(err error) Result {
+	return Result{
+		Seed: w.Seed, Err: err, Counts: w.counts, Steps: w.steps, History: w.history.Sum(), Recent: w.history.Recent(), Lives: w.lives,
 	}
+}
+
+func (w *World) simulate(create func(w *World) Job, o Options) error {
+	lives := o.Lives
 	if lives == 0 {
 		lives = 4
 	}
 	w.keep = 1 + w.plans.IntN(3)
 	w.job = create(w)
-	parallelism := 0
-	live := func(p plan) error {
-		if parallelism > 0 && p.parallelism != parallelism {
-			w.count("rescale: another parallelism")
-		}
-		parallelism = p.parallelism
-		w.history.note("life %d: %v", len(w.lives)+1, p)
-		err := w.run(p)
-		*steps += w.steps
-		end := "to the end"
-		if err != nil {
-			end = err.Error()
-		}
-		w.lives = append(w.lives, fmt.Sprintf("%v: %s", p, end))
-		return err
-	}
 	for range w.plans.IntN(lives + 1) {
-		err := live(drawPlan(w.plans, most))
+		p := drawPlan(w.plans, most)
+		if w.shaken && w.plans.IntN(4) == 0 {
+			p.killStep, p.killChange, p.killPoint, p.killHit = 0, 0, "file.withdraw", 1 // a place that is passed only now
+		}
+		err := w.live(p)
 		if err == nil {
 			return w.finish()
 		}
@@ -80,8 +72,36 @@ func (w *World) simulate(create func(w *World) Job, o Options, steps *int) error
 			return err
 		}
 	}
+	return w.calm(0)
+}
+
+// most is how many subtasks a job has at most, where nothing else is said.
+const most = 4
+
+// live runs the job once, as planned, and notes how that ended.
+func (w *World) live(p plan) error {
+	if w.parallelism > 0 && p.parallelism != w.parallelism {
+		w.count("rescale: another parallelism")
+	}
+	w.parallelism = p.parallelism
+	w.history.note("life %d: %v", len(w.lives)+1, p)
+	err := w.run(p)
+	end := "to the end"
+	if err != nil {
+		end = err.Error()
+	}
+	w.lives = append(w.lives, fmt.Sprintf("%v: %s", p, end))
+	return err
+}
+
+// calm lets the job come to its end, at a parallelism if it is not 0.
+func (w *World) calm(parallelism int) error {
 	for range 2 + len(w.damages) { // a life may end because of damage, which is put back then
-		err := live(calmPlan(w.plans, most))
+		p := calmPlan(w.plans, most)
+		if parallelism > 0 {
+			p.parallelism = parallelism
+		}
+		err := w.live(p)
 		if err == nil {
 			return w.finish()
 		}
@@ -102,14 +122,14 @@ func (w *World) between() error {
 	if err := w.look(false); err != nil {
 		return err
 	}
-	if w.plans.IntN(4) > 0 {
+	if w.plans.IntN(3) > 0 {
 		return nil
 	}
-	return w.harm()
+	return w.harm(false)
 }
 
-// harm damages the checkpoints on the disk, where there is an older one to go back to.
-func (w *World) harm() error {
+// harm damages the checkpoints on the disk, where there is an older one to go back to: any file, or both copies of the newest manifest.
+func (w *World) harm(manifest bool) error {
 	epochs := w.manifests(w.mem)
 	if len(epochs) < 2 {
 		return nil
@@ -125,7 +145,7 @@ func (w *World) harm() error {
 		}
 	}
 	victims := newest // both copies: so the job must go back
-	if w.plans.IntN(2) == 0 {
+	if !manifest && w.plans.IntN(2) == 0 {
 		victims = []string{all[w.plans.IntN(len(all))]}
 	}
 	for _, path := range victims {
@@ -181,15 +201,10 @@ func (w *World) tidy() error {
 	}
 	now, err1 := w.restorable(w.mem.CrashClone(ones{}))
 	later, err2 := w.restorable(w.worst())
-	if err := errors.Join(err1, err2); err != nil || now != later {
-		return fmt.Errorf("the job has finished in epoch %d, and after a power loss it would go on from %d (%v)", now, later, err)
+	if now != later {
+		return fmt.Errorf("the job has finished in epoch %d, and after a power loss it would go on from %d", now, later)
 	}
-	return nil
-}
-
-// Repeat is the command that repeats a simulation.
-func (r Result) Repeat() string {
-	return fmt.Sprintf("go run ./internal/cmd/sim -seed %d -seeds 1 -v", r.Seed)
+	return errors.Join(err1, err2)
 }
 
 // String tells what happened.
@@ -203,7 +218,10 @@ func (r Result) String() string {
 		fmt.Fprintf(&b, "\n    %s", line)
 	}
 	if r.Err != nil {
-		fmt.Fprintf(&b, "\n  wrong: %v\n  repeat it with: %s", r.Err, r.Repeat())
+		fmt.Fprintf(&b, "\n  wrong: %v", r.Err)
+		if r.Repeat != "" {
+			fmt.Fprintf(&b, "\n  repeat it with: %s", r.Repeat)
+		}
 	}
 	return b.String()
 }

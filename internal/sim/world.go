@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,19 +51,21 @@ type World struct {
 	// Seed decides everything.
 	Seed uint64
 	// Draw is for whoever makes the job: its shape and input.
-	Draw *rand.Rand
+	Draw *Rand
 
 	mem     *fsx.Mem
 	history *History
-	plans   *rand.Rand
-	faults  *rand.Rand
-	reads   *rand.Rand
+	plans   *Rand
+	faults  *Rand
+	reads   *Rand
 	now     int64
 	counts  map[string]int
 	lives   []string
 	life    *life
 	job     Job
 	damages []damage
+	// passed counts the passes of fault points over all lives.
+	passed map[string]int
 	// keep is how many checkpoints are kept.
 	keep int
 	// publishing is the epoch whose manifest got its name last, decided the one that was decided last.
@@ -73,22 +74,17 @@ type World struct {
 	shaken bool
 	// last is the last status of the job.
 	last millrace.Status
-	// steps is how many turns the tasks of the last life took.
-	steps int
+	// steps is how many turns tasks took, and parallelism that of the last life.
+	steps, parallelism int
 	// failure is the first invariant that did not hold.
 	failure error
-}
-
-// stream returns one of the streams of random numbers of a seed.
-func stream(seed, number uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, number)) //nolint:gosec // it must repeat, and nothing is secret
 }
 
 // newWorld returns the world of a seed, which keeps the last lines of its history.
 func newWorld(seed uint64, keep int) *World {
 	return &World{
-		Seed: seed, Draw: stream(seed, 1), plans: stream(seed, 2), faults: stream(seed, 3), reads: stream(seed, 4),
-		mem: fsx.NewMem(), history: newHistory(keep), now: epoch0, counts: map[string]int{},
+		Seed: seed, Draw: newRand(seed, 1), plans: newRand(seed, 2), faults: newRand(seed, 3), reads: newRand(seed, 4),
+		mem: fsx.NewMem(), history: newHistory(keep), now: epoch0, counts: map[string]int{}, passed: map[string]int{},
 	}
 }
 
@@ -172,11 +168,14 @@ func (l *life) hit(point string) error {
 	w := l.world
 	w.history.note("point %s", point)
 	l.passes[point]++
+	w.passed[point]++
 	switch {
 	case l.dying:
 		l.die("kill: in the middle of a write")
 	case l.plan.killPoint == point && l.passes[point] == l.plan.killHit:
 		w.count("kill: at point " + point)
+		l.die("kill: at a fault point")
+	case l.plan.killElse == point && l.passes[point] == l.plan.killElseHit:
 		l.die("kill: at a fault point")
 	}
 	l.sched.Yield()
@@ -197,8 +196,11 @@ func (w *World) at(point string) error {
 		}
 		// Whatever is shown from now on must not be lost: the epoch that it belongs to is decided, also after a power loss.
 		m, err := w.restorable(w.worst())
-		if err != nil || m != w.decided {
-			return fmt.Errorf("epoch %d is decided, its output is about to be shown, and after a power loss the newest checkpoint would be %d (%v)", w.decided, m, err)
+		if err == nil && m != w.decided {
+			err = errors.New("that is another one")
+		}
+		if err != nil {
+			return fmt.Errorf("epoch %d is decided, its output is about to be shown, and after a power loss the newest checkpoint would be %d: %w", w.decided, m, err)
 		}
 	case "commit.after":
 		if w.faults.IntN(4) == 0 {
@@ -317,7 +319,7 @@ func (l *life) rival() {
 // run lives a life. It returns how the run of the job ended, ErrKilled when the process died.
 func (w *World) run(p plan) error {
 	l := &life{world: w, plan: p, passes: map[string]int{}}
-	l.sched = newScheduler(stream(w.Seed, 100+uint64(len(w.lives))), w.history, w.now)
+	l.sched = newScheduler(newRand(w.Seed, 100+uint64(len(w.lives))), w.history, w.now)
 	l.sched.leave = p.leave
 	l.sched.onStep = l.step
 	if p.stall > 0 {
@@ -340,7 +342,8 @@ func (w *World) run(p plan) error {
 		}
 	})
 	cancel(nil)
-	w.now, w.steps = l.sched.now, l.sched.steps
+	w.now = l.sched.now
+	w.steps += l.sched.steps
 	w.life = nil
 	for _, lock := range l.locks {
 		_ = lock.Close() // most are open no more
@@ -375,9 +378,6 @@ func (l *life) judge(err error) error {
 		return fmt.Errorf("%w: %w", errOff, err)
 	case l.injected > 0 || l.plan.timeout > 0:
 		w.count("a run ends with the injected error")
-		return fmt.Errorf("%w: %w", errOff, err)
-	case len(w.damages) > 0 && w.putBack():
-		w.count("damage: refused, and put back")
 		return fmt.Errorf("%w: %w", errOff, err)
 	}
 	return fmt.Errorf("nothing went wrong, and the job says: %w", err)

@@ -45,17 +45,14 @@ func (c *campaign) work() {
 		if !ok {
 			return
 		}
-		c.add(sim.Run(seed, func(w *sim.World) sim.Job { return jobs.New(w) }, sim.Options{Recent: keep}))
+		c.add(jobs.Simulate(seed, keep))
 	}
 }
-
-// enough is how many seeds may fail before no more are tried.
-const enough = 3
 
 func (c *campaign) take() (seed uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.next-c.seed >= c.seeds || len(c.failed) >= enough {
+	if c.next-c.seed >= c.seeds || len(c.failed) >= c.failures {
 		return 0, false
 	}
 	c.next++

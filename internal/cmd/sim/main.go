@@ -3,11 +3,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -16,7 +19,9 @@ type options struct {
 	seed, seeds uint64
 	workers     int
 	recent      int
+	failures    int
 	verbose     bool
+	plants      bool
 }
 
 func main() {
@@ -26,8 +31,17 @@ func main() {
 	flag.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many simulations run at a time")
 	flag.IntVar(&o.recent, "lines", 80, "how many lines of a history -v shows")
 	flag.BoolVar(&o.verbose, "v", false, "tell of each seed what was to happen, how it ended, and the last lines of its history")
+	flag.IntVar(&o.failures, "failures", 3, "after how many failures to stop")
+	flag.BoolVar(&o.plants, "plants", false, "build the simulator with bugs in the engine, and see that it finds each of them")
 	flag.Parse()
-	if err := run(o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	do := func() error { return run(o) }
+	if o.plants {
+		do = func() error { return checkPlants(ctx, o) }
+	}
+	err := do()
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sim:", err)
 		os.Exit(1)
 	}
@@ -52,5 +66,5 @@ func run(o options) error {
 	for _, r := range c.failed {
 		fmt.Println(r)
 	}
-	return fmt.Errorf("%d of %d seeds failed; repeat the first with: %s", len(c.failed), c.done, c.failed[0].Repeat())
+	return fmt.Errorf("%d of %d seeds failed; repeat the first with: %s", len(c.failed), c.done, c.failed[0].Repeat)
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,11 +83,26 @@ type sink struct {
 	seen map[string]int
 }
 
-// New draws a job. Its operators are those that only names, all kinds if it is empty.
-func New(w *sim.World, only ...string) sim.Job {
+// Shape says what of a job is not left to chance.
+type Shape struct {
+	// Kinds are the operators, a branch for each; empty for a few of any kind.
+	Kinds []string
+	// Sinks is where results go: "files", "memory", "both", or empty for any of these.
+	Sinks string
+	// Several is 1 for several splits of which nothing is late, -1 for one split, 0 for either.
+	Several int
+	// Records is the least number of records of a split.
+	Records int
+}
+
+// New draws a job.
+func New(w *sim.World, shape Shape) sim.Job {
 	r := w.Draw
 	j := &job{world: w, sinks: map[string]*sink{}, wanted: map[string][]string{}, quiet: []int{0, 0, 20, 300}[r.IntN(4)]}
 	j.several = r.IntN(2) == 0
+	if shape.Several != 0 {
+		j.several = shape.Several > 0
+	}
 	n := 1
 	if j.several {
 		n = 1 + r.IntN(4)
@@ -96,15 +110,24 @@ func New(w *sim.World, only ...string) sim.Job {
 	j.bound = int64(r.IntN(8)) * tick
 	base := []int64{0, -30, 1_700_000_000_000}[r.IntN(3)] * tick
 	for i := range n {
-		j.splits = append(j.splits, records(r, base, i))
+		j.splits = append(j.splits, records(r, base, i, shape.Records))
 	}
 	if j.several {
 		for _, sp := range j.splits {
 			j.bound = max(j.bound, disorder(sp))
 		}
 	}
-	for i := range 1 + r.IntN(3) {
-		b := branch{op: draw(r, j.several, only), id: fmt.Sprint("op", i), files: r.IntN(2) == 0, twin: r.IntN(4) == 0}
+	kinds := shape.Kinds
+	if len(kinds) == 0 {
+		for range 1 + r.IntN(3) {
+			kinds = append(kinds, anyKind(r, j.several))
+		}
+	}
+	for i, kind := range kinds {
+		b := branch{op: draw(r, kind), id: fmt.Sprint("op", i), files: r.IntN(2) == 0, twin: r.IntN(4) == 0}
+		if shape.Sinks != "" {
+			b.files, b.twin = shape.Sinks == "files", shape.Sinks == "both"
+		}
 		j.branches = append(j.branches, b)
 	}
 	j.want()
@@ -112,8 +135,8 @@ func New(w *sim.World, only ...string) sim.Job {
 }
 
 // records makes a split. Mostly it is short, so that many lives of a job fit into little time.
-func records(r *rand.Rand, base int64, split int) []rec {
-	n := r.IntN(60)
+func records(r *sim.Rand, base int64, split, least int) []rec {
+	n := max(least, r.IntN(60))
 	if r.IntN(12) == 0 {
 		n = 300 + r.IntN(1200) // more than a batch
 	}
@@ -148,6 +171,13 @@ func (j *job) configure(c *millrace.Config) {
 			c.Checkpoint.EveryRecords = max(c.Checkpoint.EveryRecords, n)
 		}
 	}
+}
+
+// Simulate runs a job of any shape in the world of a seed, and keeps the last lines of its history.
+func Simulate(seed uint64, lines int) sim.Result {
+	return sim.Run(seed, func(w *sim.World) sim.Job { return New(w, Shape{}) }, sim.Options{
+		Recent: lines, Repeat: fmt.Sprintf("go run ./internal/cmd/sim -seed %d -seeds 1 -v", seed),
+	})
 }
 
 // build makes the job for a start.

@@ -3,7 +3,6 @@ package jobs
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -11,23 +10,23 @@ import (
 	"github.com/millrace-stream/millrace"
 	"github.com/millrace-stream/millrace/agg"
 	"github.com/millrace-stream/millrace/internal/model"
+	"github.com/millrace-stream/millrace/internal/sim"
 	"github.com/millrace-stream/millrace/window"
 )
 
-// Kinds are the kinds of operators.
-var Kinds = []string{"window", "session", "dedup", "sort", "process", "total", "join", "pass"}
-
-// draw makes an operator of one of the kinds that only names, or of any. With several splits it is one that does not look at the order of records.
-func draw(r *rand.Rand, several bool, only []string) operator {
-	kinds := only
-	if len(kinds) == 0 {
-		kinds = []string{"window", "window", "session", "dedup", "sort", "process", "pass"}
-		if several {
-			kinds = []string{"window", "window", "session", "sort", "total", "join", "pass"}
-		}
+// anyKind draws one of the kinds. With several splits it is one that does not look at the order of records.
+func anyKind(r *sim.Rand, several bool) string {
+	kinds := []string{"window", "window", "session", "dedup", "sort", "process", "pass"}
+	if several {
+		kinds = []string{"window", "window", "session", "sort", "total", "join", "pass"}
 	}
+	return kinds[r.IntN(len(kinds))]
+}
+
+// draw makes an operator of a kind.
+func draw(r *sim.Rand, kind string) operator {
 	lateness := []int64{0, 0, 1, 2, 5, 20}[r.IntN(6)] * tick
-	switch kind := kinds[r.IntN(len(kinds))]; kind {
+	switch kind {
 	case "window":
 		size := int64(1 + r.IntN(12))
 		w := windows{Size: size * tick, Slide: size * tick, Lateness: lateness, PreAggregate: r.IntN(3) > 0, All: r.IntN(6) == 0}
@@ -326,6 +325,7 @@ var programs = processor{
 func (process) build(_ *job, id string, in millrace.Stream[rec]) millrace.Stream[rec] {
 	return programs.build(id, in)
 }
+
 func (process) model(_ *job, _ string, in []model.Item[rec]) []model.Item[rec] {
 	return programs.model(in)
 }
@@ -349,6 +349,7 @@ var totals = processor{
 func (total) build(_ *job, id string, in millrace.Stream[rec]) millrace.Stream[rec] {
 	return totals.build(id, in)
 }
+
 func (total) model(_ *job, _ string, in []model.Item[rec]) []model.Item[rec] { return totals.model(in) }
 
 // pass sends each record through a keyed exchange as it is.
@@ -359,6 +360,7 @@ var passes = processor{onRecord: func(h hand, r rec) { h.emit(r) }, onTimer: fun
 func (pass) build(_ *job, id string, in millrace.Stream[rec]) millrace.Stream[rec] {
 	return passes.build(id, in)
 }
+
 func (pass) model(_ *job, _ string, in []model.Item[rec]) []model.Item[rec] { return passes.model(in) }
 
 // ordered checks that the records of a key of one split are in the order in which they were read.
