@@ -13,7 +13,7 @@ import (
 // Apply calls f once for each pane with all records of the key and window, as the value of the pane, in the order in which they came.
 // Records of one split keep the order that they have there; between splits there is none that is the same in every run. What f emits has
 // the event time of the pane. With allowed lateness f is called again for a window that takes a late record, with all
-// records and the next revision. The slice belongs to f. An error fails the job. The id names the state.
+// records and the next revision. The slice belongs to f. An error fails the job, unless OnError says otherwise: then it is about a pane. The id names the state.
 //
 // Memory and checkpoints hold all records of the open windows: where an aggregate will do, take Aggregate, and for a function of the
 // window and its aggregate, Aggregate and then FlatMap.

@@ -42,6 +42,10 @@ type Config struct {
 	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
 	Restart RestartConfig
+	// FailureBudget bounds how many records may fail in operators with an error policy (Stream.OnError) before the job does.
+	FailureBudget FailureBudget
+	// Watchdog says when an operator that does not return, and a watermark that stands still, are told of.
+	Watchdog WatchdogConfig
 	// State says where keyed state is kept: in memory, or beside it on the disk.
 	State StateConfig
 	// Linger is the longest time for which a record waits for its batch to fill, under load; without load it does not
@@ -128,12 +132,55 @@ type StateConfig struct {
 // minMemoryBudget is the least with which the disk can be used.
 const minMemoryBudget = 16 << 20
 
-// RestartConfig says what happens after failures that may go away by themselves. Errors in data or functions never do.
+// RestartConfig says what happens after failures that may go away by themselves (connect.ErrRetry). Errors in data or functions do not, unless AnyError
+// says otherwise. A restart goes on from the newest checkpoint, within the process.
 type RestartConfig struct {
-	// Attempts is how often the job is started again without a new checkpoint in between; 0 means never.
+	// Strategy says how the waits between restarts grow; empty means RestartExponential.
+	Strategy RestartStrategy
+	// Attempts is how often in a row the job is started again; 0 means never.
 	Attempts int
-	// Backoff is the wait before the first restart, doubled each time up to MaxBackoff; 0 means 100 ms and 30 s.
+	// Backoff is the wait before the first restart, doubled each time up to MaxBackoff; 0 means 100 ms and 30 s. With RestartFixed it is that before each.
 	Backoff, MaxBackoff time.Duration
+	// ResetAfter is how long a start must have run, and taken a checkpoint, for waits and attempts to begin anew with the next failure; 0 means until its
+	// first checkpoint.
+	ResetAfter time.Duration
+	// AnyError restarts also after errors and panics of the job's functions and of data. A record that fails each time stops the job after Attempts. A
+	// failure budget that is used up, and an operator that does not return, stop it at once.
+	AnyError bool
+}
+
+// RestartStrategy says how the waits between restarts grow.
+type RestartStrategy string
+
+// The strategies.
+const (
+	// RestartExponential doubles the wait with each restart in a row.
+	RestartExponential RestartStrategy = "exponential"
+	// RestartFixed waits the same time before each.
+	RestartFixed RestartStrategy = "fixed"
+	// RestartNever lets each failure end the job, whatever Attempts says.
+	RestartNever RestartStrategy = "never"
+)
+
+// FailureBudget bounds how many records may fail, over all operators and since the first start of the job. It is looked at when an epoch is about to be
+// decided: if it is used up the job fails, with a BudgetError, and what the epoch would have committed is not.
+type FailureBudget struct {
+	// Records is the most that may fail; 0 for no bound.
+	Records int64
+	// Share is the greatest part of the records read that may fail, above 0 and at most 1, judged from 1000 records on; 0 for no bound.
+	Share float64
+}
+
+// WatchdogConfig says when something that stands still is told of.
+type WatchdogConfig struct {
+	// BlockedAfter is for how long an operator may be in one call, be it of a function of the job, a source or a sink; 0 means 30 s. Then the log names it
+	// with its stack, and OperatorStatus.Busy says for how long.
+	BlockedAfter time.Duration
+	// FailBlocked makes that fail the job, with a BlockedError. Run returns some seconds after StopTimeout, if the call has not: the goroutine in it is left.
+	FailBlocked bool
+	// StuckAfter is for how long the watermark of the sources may stand still while splits are ahead of it; 0 means 1 minute. Then the log, and
+	// Status.Held, say which split holds it.
+	StuckAfter time.Duration
 }
 
 // Status is how far a job has come. Counts go on over restarts.
@@ -150,6 +197,8 @@ type Status struct {
 	Duplicates, Conflicts int64
 	// Dropped counts records that a RateLimit left out.
 	Dropped int64
+	// Skipped counts records that were left out because they failed, DeadLettered those that became dead letters: see Stream.OnError.
+	Skipped, DeadLettered int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing in its table.
 	Misses int64
 	// OutOfRange counts the times that a source has gone on at another place, because the one at which it was to go on did not exist any
@@ -180,6 +229,8 @@ type Status struct {
 	State StateStatus
 	// Operators is the ledger.
 	Operators []OperatorStatus
+	// Held says, in a sentence, which split of which source holds the watermark, when it has not moved for Watchdog.StuckAfter and others are ahead.
+	Held string
 	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
 	Warnings []string
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
@@ -212,6 +263,8 @@ func (c Config) withDefaults() Config {
 	if c.Checkpoint.Keep == 0 {
 		c.Checkpoint.Keep = 2
 	}
+	set(&c.Watchdog.BlockedAfter, 30*time.Second)
+	set(&c.Watchdog.StuckAfter, time.Minute)
 	set(&c.Restart.Backoff, 100*time.Millisecond)
 	set(&c.Restart.MaxBackoff, 30*time.Second)
 	set(&c.Linger, 2*time.Millisecond)
@@ -269,6 +322,9 @@ func (c Config) Validate() error {
 		{"Checkpoint.Timeout", k.Timeout},
 		{"Restart.Backoff", c.Restart.Backoff},
 		{"Restart.MaxBackoff", c.Restart.MaxBackoff},
+		{"Restart.ResetAfter", c.Restart.ResetAfter},
+		{"Watchdog.BlockedAfter", c.Watchdog.BlockedAfter},
+		{"Watchdog.StuckAfter", c.Watchdog.StuckAfter},
 		{"Linger", c.Linger},
 		{"StopTimeout", c.StopTimeout},
 		{"ObserveEvery", c.ObserveEvery},
@@ -285,12 +341,21 @@ func (c Config) Validate() error {
 		{"Checkpoint.TolerateFailures", int64(k.TolerateFailures)},
 		{"Checkpoint.Keep", int64(k.Keep)},
 		{"Restart.Attempts", int64(c.Restart.Attempts)},
+		{"FailureBudget.Records", c.FailureBudget.Records},
 		{"BufferRecords", int64(c.BufferRecords)},
 		{"BufferBytes", int64(c.BufferBytes)},
 	} {
 		if n.value < 0 {
 			wrong("%s is %d: it must not be negative", n.name, n.value)
 		}
+	}
+	switch c.Restart.Strategy {
+	case "", RestartExponential, RestartFixed, RestartNever:
+	default:
+		wrong("Restart.Strategy is %q: it must be %q, %q or %q", c.Restart.Strategy, RestartExponential, RestartFixed, RestartNever)
+	}
+	if !(c.FailureBudget.Share >= 0 && c.FailureBudget.Share <= 1) { // a NaN is wrong too
+		wrong("FailureBudget.Share is %v: it must be from 0 to 1", c.FailureBudget.Share)
 	}
 	for _, err := range c.State.wrong(k.Dir) {
 		wrong("%w", err)
@@ -330,6 +395,12 @@ func (c Config) engine(j *Job) engine.Config {
 		Log:   c.Log, ReportEvery: c.ObserveEvery,
 	}
 	e.From, e.FromAgain, e.Drop = c.From, c.FromAgain, c.Drop
+	e.RestartFixed, e.RestartReset, e.RestartAny = c.Restart.Strategy == RestartFixed, c.Restart.ResetAfter, c.Restart.AnyError
+	if c.Restart.Strategy == RestartNever {
+		e.Restarts = 0
+	}
+	e.MostFailures, e.FailureShare = c.FailureBudget.Records, c.FailureBudget.Share
+	e.BlockedAfter, e.StuckAfter, e.FailBlocked = c.Watchdog.BlockedAfter, c.Watchdog.StuckAfter, c.Watchdog.FailBlocked
 	if c.Control != nil {
 		e.Control = &c.Control.c
 	}

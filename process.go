@@ -144,7 +144,7 @@ func timerOf(t operator.Timer) Timer {
 
 // Process calls f for each record with the state of its key, and onTimer, of which there may be one, for each timer that is due. The
 // id names the state. S must be a type that package codec can encode; if it has pointers, slices or maps, checkpoints
-// take longer. An error fails the job.
+// take longer. An error of f fails the job, unless OnError says otherwise; one of onTimer always does.
 func (k Keyed[K, T]) Process[S, O any](id string, f func(p *Proc[K, S, O], r T) error, onTimer ...func(p *Proc[K, S, O], t Timer) error) Stream[O] {
 	return processState(k.processing(), id, f, onTimer)
 }
@@ -179,7 +179,7 @@ func processState[K comparable, T, S, O any](k Processing[K, T], id string, f fu
 		c := processConfig(k, pool)
 		p := &Proc[K, S, O]{value: states.NewValue[S](c.States, "state", oneState, k.ttl)}
 		c.OnRecord = func(op *operator.Proc[K, O], r *T) error {
-			p.p, p.state = op, nil
+			p.p, p.state, p.err = op, nil, nil
 			return p.take(f(p, *r))
 		}
 		if len(onTimer) == 1 {

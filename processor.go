@@ -25,7 +25,7 @@ import (
 //	OnTimer(c *millrace.Call[K, O], t millrace.Timer) error // for each timer that is due
 //	Close() error                                          // once, at the end, if Open has returned without error
 type Processor[K comparable, T, O any] interface {
-	// Record is called for each record. An error fails the job.
+	// Record is called for each record. An error fails the job, unless OnError says otherwise.
 	Record(c *Call[K, O], r T) error
 }
 
@@ -199,7 +199,7 @@ func processWith[K comparable, T, O any, P Processor[K, T, O]](k Processing[K, T
 func bindProcessor[K comparable, T, O any, P Processor[K, T, O]](c *operator.ProcessConfig[K, T, O], p P, types map[string]string) {
 	call := &Call[K, O]{}
 	c.OnRecord = func(op *operator.Proc[K, O], r *T) error {
-		call.p = op
+		call.p, call.err = op, nil
 		return call.take(p.Record(call, *r))
 	}
 	if t, ok := any(p).(timerProcessor[K, O]); ok {

@@ -17,6 +17,12 @@ type OperatorError = engine.OperatorError
 // PanicError is the cause of an OperatorError when a function of the job panicked.
 type PanicError = engine.PanicError
 
+// BudgetError is how a job fails when its FailureBudget is used up.
+type BudgetError = engine.BudgetError
+
+// BlockedError is the cause of an OperatorError when an operator has not returned for too long: see WatchdogConfig.
+type BlockedError = engine.BlockedError
+
 // Run runs a job until its input has ended, ctx is done, or it fails.
 //
 // It checks job and configuration first and returns all mistakes together. It then goes on from the newest checkpoint in
@@ -45,10 +51,11 @@ func Run(ctx context.Context, job *Job, cfg Config) error {
 func status(e engine.Status) Status {
 	s := Status{
 		In: e.In, Out: e.Out, Late: e.Late, LateWindows: e.LateWindows, Ahead: e.Ahead, Filtered: e.Filtered,
-		Duplicates: e.Duplicates, Conflicts: e.Conflicts, Misses: e.Misses, Dropped: e.Dropped, OutOfRange: e.OutOfRange, Warnings: e.Warnings,
+		Duplicates: e.Duplicates, Conflicts: e.Conflicts, Misses: e.Misses, Skipped: e.Skipped, DeadLettered: e.DeadLettered,
+		Dropped: e.Dropped, OutOfRange: e.OutOfRange, Warnings: e.Warnings,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
 		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
-		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, State: e.State, InputEnded: e.Watermark == element.EndTime,
+		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, Held: e.Held, State: e.State, InputEnded: e.Watermark == element.EndTime,
 	}
 	if e.Watermark > element.NoTime && e.Watermark < element.EndTime && e.In > 0 {
 		s.Watermark = operator.Time(e.Watermark)

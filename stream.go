@@ -149,7 +149,7 @@ type Context struct{ time int64 }
 // EventTime returns the event time of the record, in UTC.
 func (c *Context) EventTime() time.Time { return operator.Time(c.time) }
 
-// FlatMap turns each record into any number of others, with the same event time. An error fails the job.
+// FlatMap turns each record into any number of others, with the same event time. An error fails the job, unless OnError says otherwise.
 func (s Stream[T]) FlatMap[U any](f func(c *Context, r T, emit func(U)) error) Stream[U] {
 	pool := newPool[U](operator.BatchSize)
 	at := s.then("flatmap", f != nil, &operator.Spec{New: func() operator.Op {

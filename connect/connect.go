@@ -50,7 +50,8 @@ type Reader[T any] interface {
 	// Read fills records from the front and returns how many it filled. The slots hold zero values or leftovers of earlier
 	// records: every field must be set. Strings may share one allocation for a batch, but their memory must not be used again.
 	// It returns io.EOF (with 0 records) when the split has ended, and 0, nil when there is nothing more now but may
-	// be later. Records read before an error is met are returned first, the error by the next call.
+	// be later. Records read before an error is met are returned first, the error by the next call. An error that is a *RecordError is about one
+	// record: the reader stands behind it, in Position too, and Read may be called again to go on with the next. After other errors it is not.
 	Read(ctx context.Context, records []T) (int, error)
 	// Position returns the position after the last record that Read returned. The engine keeps the bytes.
 	Position() []byte

@@ -130,7 +130,7 @@ func (w *watch) expect(until time.Time) {
 
 // samePlace ignores what waits: a queue that fills shows in the counts of who fills it.
 func samePlace(a, b millrace.OperatorStatus) bool {
-	a.Queued, b.Queued = 0, 0
+	a.Queued, b.Queued, a.Busy, b.Busy = 0, 0, 0, 0
 	return a == b
 }
 

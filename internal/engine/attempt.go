@@ -67,6 +67,7 @@ type attempt struct {
 	// origins says of each node whether it has to tell where its records come from.
 	origins  []bool
 	inBefore int64
+	dog      watchdog
 	// tier is the disk behind keyed state, nil when all is kept in memory.
 	tier *stateTier
 }
@@ -110,7 +111,10 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		t.ev.Set()
 	}
 	cancel()
-	a.group.Wait()
+	if err := a.await(err); a.group.Running() > 0 {
+		a.answer(err)
+		return a.summary(), err // what still runs may use all that is left open
+	}
 	a.takeErrors(&err)
 	err = errors.Join(err, a.closeCommitters())
 	a.answer(err)
@@ -331,6 +335,10 @@ func (a *attempt) loop(stop, ctx context.Context) {
 		}
 		if a.stopping && a.env.Sched.Now().After(a.stopBy) {
 			a.fail(fmt.Errorf("the last epoch was not complete within the stop timeout of %v: what was read since epoch %d will be read again", a.cfg.StopTimeout, a.lastEpoch()))
+			return
+		}
+		a.watch()
+		if a.failure != nil {
 			return
 		}
 		a.report()

@@ -92,8 +92,9 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 	head := a.cfg.Graph.Nodes[ch.Nodes[0]]
 	t := &taskRun{
 		id: len(a.tasks), name: fmt.Sprintf("%s/%d", head.ID, sub), subtask: sub,
-		attempt: a, ctx: ctx, ev: a.env.Sched.NewEvent(),
+		attempt: a, ctx: ctx,
 	}
+	t.ev = &watched{a.env.Sched.NewEvent(), t}
 	t.clock.Store(element.NoTime)
 	if a.tier != nil {
 		t.memory = a.tier.Task(t.Wake)
@@ -120,6 +121,7 @@ func (a *attempt) newTask(ctx context.Context, ch graph.Chain, sub int) *taskRun
 			Task:       t,
 			Memory:     t.memory,
 			Origins:    a.origins[n],
+			Errors:     spec.Errors,
 		}
 		if ticked, ok := o.op.(operator.Ticked); ok {
 			t.ticked = append(t.ticked, ticking{ticked, len(t.ops)})
@@ -186,7 +188,7 @@ func (a *attempt) wire(t *taskRun, ch graph.Chain, targets func(graph.Edge) []*e
 	for _, n := range ch.Nodes[1:] {
 		in := a.cfg.Graph.Nodes[n].Inputs[0]
 		i := place[n]
-		add(in.Node, in.Side, &guard{t.ops[i].op.Input(in.Port), t, i})
+		add(in.Node, in.Side, &guard{t.ops[i].op.Input(in.Port), t, int32(i)})
 	}
 	for _, e := range ch.Outputs {
 		add(e.From, e.Side, t.sender(a, e, targets(e)))
@@ -250,6 +252,9 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	for i, edge := range edges {
 		senders[i] = edge
 	}
+	if e.Mode == graph.Rebalance {
+		return operator.NewRebalance(senders)
+	}
 	spec := a.cfg.Graph.Nodes[e.To].Op.(*operator.Spec)
 	var r operator.Receiver
 	if spec.Combine != nil {
@@ -262,5 +267,5 @@ func (t *taskRun) sender(a *attempt, e graph.Edge, edges []*exchange.Edge) opera
 	}
 	// The key function belongs to the operator behind the exchange.
 	t.exits = append(t.exits, a.cfg.Graph.Nodes[e.To])
-	return &guard{r, t, len(t.ops) + len(t.exits) - 1}
+	return &guard{r, t, int32(len(t.ops) + len(t.exits) - 1)}
 }

@@ -51,6 +51,18 @@ type Config struct {
 	// each time up to MaxBackoff.
 	Restarts            int
 	Backoff, MaxBackoff time.Duration
+	// RestartFixed lets all waits be Backoff. RestartReset is how long an attempt must have run for the count to begin anew; 0 is until its first epoch.
+	// RestartAny also restarts after failures that may not go away.
+	RestartFixed bool
+	RestartReset time.Duration
+	RestartAny   bool
+	// MostFailures is how many records may fail since the job's first start, and FailureShare which part of those read; 0 for no bound.
+	MostFailures int64
+	FailureShare float64
+	// BlockedAfter is how long an operator may be in one call until it is told of, or, with FailBlocked, the job fails. StuckAfter is how long the
+	// watermark may stand still.
+	BlockedAfter, StuckAfter time.Duration
+	FailBlocked              bool
 	// State says where keyed state is kept.
 	State StateConfig
 	Log   *slog.Logger
@@ -70,6 +82,8 @@ type Status struct {
 	Duplicates, Conflicts int64
 	// Dropped counts records that a rate limit left out.
 	Dropped int64
+	// Skipped counts records that were left out because they failed, DeadLettered those that became dead letters.
+	Skipped, DeadLettered int64
 	// Misses counts records for which a LatestJoin or BroadcastJoin has found nothing.
 	Misses int64
 	// OutOfRange counts the times that a source has gone on at another place than it was to.
@@ -96,6 +110,8 @@ type Status struct {
 	State StateStatus
 	// Operators is the ledger, and where each operator stands.
 	Operators []OperatorStatus
+	// Held says which split holds the watermark, when it has not moved for long and others are ahead.
+	Held string
 	// Warnings say which sources and sinks promise less than the job.
 	Warnings []string
 }
@@ -118,8 +134,10 @@ type OperatorStatus struct {
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
 	In, Out, Late, Ahead, Filtered, Duplicates, Conflicts, Misses, Dropped int64
-	// Retries counts requests of Async that were made again after a failure, Fallbacks those whose result was made from an error.
-	// InFlight is the number of those whose results have not been passed on, now.
+	// Skipped and DeadLettered count records that have failed, as in Status.
+	Skipped, DeadLettered int64
+	// Retries counts requests of Async, and records with an error policy, that were tried again after a failure, Fallbacks requests whose result was made from an error.
+	// InFlight is the number of requests whose results have not been passed on, now.
 	Retries, Fallbacks, InFlight int64
 	// PreAggregated counts the records among those taken that were aggregated before the exchange.
 	PreAggregated int64
@@ -131,6 +149,8 @@ type OperatorStatus struct {
 	// that they have been given the last.
 	Watermark time.Time
 	Ended     bool
+	// Busy is for how long a subtask of the operator has been in one call, when that is longer than Watchdog.BlockedAfter; else 0.
+	Busy time.Duration
 }
 
 // Summary is the end of a run.

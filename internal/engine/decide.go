@@ -20,6 +20,10 @@ type publication struct {
 func (a *attempt) publish(f epoch.Publish) {
 	m, err := a.newManifest(f)
 	p := &publication{manifest: m}
+	if err := a.overBudget(m); err != nil {
+		a.fail(err)
+		return
+	}
 	if err != nil {
 		a.mail.post(mail{published: p, err: err})
 		return

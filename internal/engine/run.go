@@ -67,6 +67,7 @@ func (r *runner) run(ctx context.Context) (Summary, error) {
 	restarts, damaged := 0, uint64(0)
 	for {
 		r.starts++
+		began := r.env.Sched.Now()
 		a := &attempt{runner: r, mail: newMailbox(r.env.Sched.NewEvent()), group: task.NewGroup(r.env.Sched)}
 		sum, err := a.run(ctx)
 		if err == nil {
@@ -83,17 +84,14 @@ func (r *runner) run(ctx context.Context) (Summary, error) {
 			// The damage was found while reading state. The store knows of it now and offers the checkpoint before.
 			damaged = a.restored()
 			r.cfg.Log.Error("checkpoint is damaged, going back to the one before", "epoch", damaged, "error", err)
-		case errors.Is(err, connect.ErrRetry) && r.cfg.Restarts > 0:
-			if a.progressed {
+		case r.restartable(err):
+			if a.progressed && (r.cfg.RestartReset == 0 || r.env.Sched.Now().Sub(began) >= r.cfg.RestartReset) {
 				restarts = 0
 			}
 			if restarts >= r.cfg.Restarts {
 				return sum, fmt.Errorf("gave up after %d restarts without a new checkpoint: %w", restarts, err)
 			}
-			backoff := min(r.cfg.Backoff<<min(restarts, 30), r.cfg.MaxBackoff)
-			if backoff < r.cfg.Backoff {
-				backoff = r.cfg.MaxBackoff // the shift has run over
-			}
+			backoff := r.backoff(restarts)
 			restarts++
 			r.cfg.Log.Error("job failed, starting again from its last checkpoint", "error", err, "restart", restarts, "in", backoff)
 			if r.wait(ctx, backoff); ctx.Err() != nil {
@@ -103,6 +101,31 @@ func (r *runner) run(ctx context.Context) (Summary, error) {
 			return sum, err
 		}
 	}
+}
+
+// restartable reports whether the job may be started again because of the error.
+func (r *runner) restartable(err error) bool {
+	if r.cfg.Restarts == 0 {
+		return false
+	}
+	_, left := errors.AsType[*abandonedError](err)
+	_, budget := errors.AsType[*BudgetError](err)
+	if left || budget {
+		return false
+	}
+	return r.cfg.RestartAny || errors.Is(err, connect.ErrRetry)
+}
+
+// backoff returns the wait behind a number of restarts.
+func (r *runner) backoff(restarts int) time.Duration {
+	if r.cfg.RestartFixed {
+		return r.cfg.Backoff
+	}
+	d := min(r.cfg.Backoff<<min(restarts, 30), r.cfg.MaxBackoff)
+	if d < r.cfg.Backoff {
+		return r.cfg.MaxBackoff // the shift has run over
+	}
+	return d
 }
 
 // wait returns after d, or soon after ctx is done.

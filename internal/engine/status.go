@@ -30,6 +30,9 @@ func (a *attempt) status() Status {
 				s.Operators = append(s.Operators, OperatorStatus{ID: o.node.ID, Kind: string(o.node.Kind)})
 				clocks = append(clocks, clock)
 			}
+			if o.node == t.busyIn.Load() {
+				s.Operators[i].Busy = max(s.Operators[i].Busy, time.Duration(t.busy.Load()))
+			}
 			clocks[i] = min(clocks[i], clock)
 			if place == 0 {
 				s.Operators[i].Queued += t.queued()
@@ -46,6 +49,7 @@ func (a *attempt) status() Status {
 	}
 	s.InRun = a.inRun + s.In - a.inBefore
 	s.addState(a.tier)
+	s.Held = a.dog.held
 	return s
 }
 
@@ -60,6 +64,8 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Duplicates += c.Duplicates.Load()
 	to.Conflicts += c.Conflicts.Load()
 	to.Dropped += c.Dropped.Load()
+	to.Skipped += c.Skipped.Load()
+	to.DeadLettered += c.DeadLettered.Load()
 	to.Retries += c.Retries.Load()
 	to.Fallbacks += c.Fallbacks.Load()
 	to.InFlight += c.InFlight.Load()
@@ -72,6 +78,8 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	s.Duplicates += c.Duplicates.Load()
 	s.Conflicts += c.Conflicts.Load()
 	s.Dropped += c.Dropped.Load()
+	s.Skipped += c.Skipped.Load()
+	s.DeadLettered += c.DeadLettered.Load()
 	s.Misses += c.Misses.Load()
 	s.OutOfRange += c.OutOfRange.Load()
 	s.TimersDiscarded += c.TimersDiscarded.Load()
@@ -134,6 +142,7 @@ func (a *attempt) summary() Summary {
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
 				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
+				Skipped: c["skipped"], DeadLettered: c["dead_lettered"],
 				OutOfRange: c["out_of_range"], Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
 				Ended: a.manifest.Finished,
 			})
@@ -144,6 +153,8 @@ func (a *attempt) summary() Summary {
 			s.Duplicates += c["duplicates"]
 			s.Conflicts += c["conflicts"]
 			s.Dropped += c["dropped"]
+			s.Skipped += c["skipped"]
+			s.DeadLettered += c["dead_lettered"]
 			s.Misses += c["misses"]
 			s.OutOfRange += c["out_of_range"]
 			switch o.Kind {

@@ -20,8 +20,12 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// pollInterval is how often a source whose splits are all at their end looks again.
-const pollInterval = 10 * time.Millisecond
+// A source whose splits are all at their end looks again after firstPoll, and from then on after twice as long each time, up to pollInterval: one that has records
+// every millisecond does not make them wait, and one that is quiet costs nothing.
+const (
+	firstPoll    = 100 * time.Microsecond
+	pollInterval = 10 * time.Millisecond
+)
 
 // taskRun is one task: a chain of operator instances, the edges into and out of it, and the goroutine that runs them.
 //
@@ -38,16 +42,25 @@ type taskRun struct {
 	ctx     context.Context //nolint:containedctx // the root context of the task
 	ev      task.Event
 
-	ops     []*instance
-	exits   []*graph.Node // the operators behind keyed exchanges, whose key functions run here
-	source  operator.Source
-	inbox   *exchange.Inbox
-	heads   []operator.Receiver // by input
-	clocks  *progress.Combiner
-	align   *epoch.Alignment
-	edges   []*exchange.Edge // all edges out
-	flush   []operator.Flusher
-	at      int // the operator that runs, for errors: an index of ops, or behind them of exits
+	ops    []*instance
+	exits  []*graph.Node // the operators behind keyed exchanges, whose key functions run here
+	source operator.Source
+	inbox  *exchange.Inbox
+	heads  []operator.Receiver // by input
+	clocks *progress.Combiner
+	// saidIdle says that those behind this task know that all its inputs are idle.
+	saidIdle bool
+	align    *epoch.Alignment
+	edges    []*exchange.Edge // all edges out
+	flush    []operator.Flusher
+	// at is the operator that runs, for errors and the watchdog: an index of ops, or behind them of exits.
+	at atomic.Int32
+	// turns counts the turns of the task's loop and its waits; rests says that it waits, ended that it has ended.
+	turns        atomic.Uint64
+	rests, ended atomic.Bool
+	// busy is for how long, in ns, the operator busyIn has been in one call, when the watchdog has noticed.
+	busy    atomic.Int64
+	busyIn  atomic.Pointer[graph.Node]
 	lastOut time.Time
 	// pause is the longest time, in ns, for which a barrier kept the operators from records; see cut.
 	pause atomic.Int64
@@ -58,7 +71,9 @@ type taskRun struct {
 	unsaved int64
 	asked   bool
 	drained bool
-	stopped bool // a final barrier has been sent: nothing more is read
+	// nextPoll is how long the source has waited before it looked again, 0 when it had records.
+	nextPoll time.Duration
+	stopped  bool // a final barrier has been sent: nothing more is read
 
 	cutting *cut // a cut whose state is not all encoded yet
 
@@ -92,6 +107,9 @@ type taskRun struct {
 		splits    []connect.Split
 		changed   bool
 		drain     bool
+		// asked says that the coordinator wants to know what holds the watermark of the source, which is told in holder.
+		asked  bool
+		holder holder
 	}
 }
 
@@ -107,26 +125,26 @@ type instance struct {
 type guard struct {
 	operator.Receiver
 	t     *taskRun
-	index int
+	index int32
 }
 
 func (g *guard) Process(b element.Batch) error {
-	before := g.t.at
-	g.t.at = g.index
+	before := g.t.at.Load()
+	g.t.at.Store(g.index)
 	if err := g.Receiver.Process(b); err != nil {
 		return err
 	}
-	g.t.at = before
+	g.t.at.Store(before)
 	return nil
 }
 
 func (g *guard) Watermark(w int64) error {
-	before := g.t.at
-	g.t.at = g.index
+	before := g.t.at.Load()
+	g.t.at.Store(g.index)
 	if err := g.Receiver.Watermark(w); err != nil {
 		return err
 	}
-	g.t.at = before
+	g.t.at.Store(before)
 	return nil
 }
 
@@ -135,13 +153,14 @@ func (t *taskRun) run() {
 	err := t.guarded()
 	for i := len(t.ops) - 1; i >= 0; i-- {
 		if cerr := t.ops[i].op.Close(); cerr != nil && err == nil {
-			t.at = i
+			t.at.Store(int32(i))
 			err = t.operatorError(fmt.Errorf("close: %w", cerr))
 		}
 	}
 	if errors.Is(err, exchange.ErrCancelled) {
 		err = nil
 	}
+	t.ended.Store(true)
 	t.attempt.mail.post(mail{taskEnded: t, err: err})
 }
 
@@ -171,7 +190,7 @@ func (t *taskRun) guarded() (err error) {
 // open opens the operators, last first, so that each finds those after it ready.
 func (t *taskRun) open() error {
 	for i := len(t.ops) - 1; i >= 0; i-- {
-		t.at = i
+		t.at.Store(int32(i))
 		if err := t.ops[i].op.Open(t.ops[i].context); err != nil {
 			return err
 		}
@@ -246,6 +265,11 @@ func (t *taskRun) obey() error {
 		return nil
 	}
 	t.ctl.changed = false
+	if t.ctl.asked && t.source != nil {
+		t.ctl.asked = false
+		t.ctl.holder.split, t.ctl.holder.watermark, t.ctl.holder.ahead = t.source.Holder()
+		t.ctl.holder.known = true
+	}
 	completed, aborted, splits, drain := t.ctl.completed, t.ctl.aborted, len(t.ctl.splits) > 0, t.ctl.drain
 	t.ctl.completed, t.ctl.aborted, t.ctl.drain = 0, 0, false
 	t.ctl.Unlock()
@@ -263,7 +287,7 @@ func (t *taskRun) obey() error {
 		}
 	}
 	if drain {
-		t.at = 0
+		t.at.Store(0)
 		return t.source.Drain()
 	}
 	return nil
@@ -281,6 +305,7 @@ func (t *taskRun) trigger() *element.Barrier {
 // readLoop is the loop of a task whose chain begins with a source.
 func (t *taskRun) readLoop() error {
 	for {
+		t.turns.Add(1)
 		if err := t.obey(); err != nil {
 			return err
 		}
@@ -333,7 +358,7 @@ func (t *taskRun) poll(limit int) error {
 	if every := t.attempt.cfg.Records; every > 0 {
 		limit = int(min(int64(limit), every-t.unsaved))
 	}
-	t.at = 0
+	t.at.Store(0)
 	before := t.ops[0].counters.In.Load()
 	result, err := t.source.Poll(max(limit, 1))
 	if err != nil {
@@ -342,6 +367,7 @@ func (t *taskRun) poll(limit int) error {
 	t.unsaved += t.ops[0].counters.In.Load() - before
 	switch result {
 	case operator.PollMore:
+		t.nextPoll = 0
 		return t.linger()
 	case operator.PollEnded:
 		if !t.drained {
@@ -353,7 +379,8 @@ func (t *taskRun) poll(limit int) error {
 		}
 		return t.rest(task.Forever)
 	default:
-		return t.rest(pollInterval)
+		t.nextPoll = min(max(2*t.nextPoll, firstPoll), pollInterval)
+		return t.rest(t.nextPoll)
 	}
 }
 
@@ -397,6 +424,7 @@ func (t *taskRun) flushAll() error {
 func (t *taskRun) inputLoop() error {
 	t.begun = t.attempt.base == 0
 	for {
+		t.turns.Add(1)
 		if err := t.obey(); err != nil {
 			return err
 		}
@@ -431,7 +459,7 @@ func (t *taskRun) inputLoop() error {
 
 // take handles one element of an input.
 func (t *taskRun) take(input int, el element.Element) error {
-	t.at = 0
+	t.at.Store(0)
 	switch el.Kind {
 	case element.KindBatch:
 		h := el.Batch.Head()
@@ -441,20 +469,24 @@ func (t *taskRun) take(input int, el element.Element) error {
 		t.combine(input, h)
 		return t.heads[input].Process(el.Batch)
 	case element.KindWatermark:
+		awake := t.saidIdle
 		if err := t.wakeInput(input); err != nil {
 			return err
 		}
 		out, advanced := t.clocks.Advance(input, el.Time)
-		return t.moved(input, out, advanced)
+		if awake && !t.saidIdle && out > element.NoTime {
+			advanced = true // those behind must hear that the watermark holds again, also when it stays
+		}
+		if err := t.moved(input, out, advanced); err != nil {
+			return err
+		}
+		return t.sayIdle(input) // the end of the last input that was active leaves the idle ones
 	case element.KindIdle:
 		out, advanced := t.clocks.SetIdle(input, true)
 		if err := t.moved(input, out, advanced); err != nil {
 			return err
 		}
-		if t.clocks.AllIdle() {
-			return t.heads[input].Idle()
-		}
-		return nil
+		return t.sayIdle(input)
 	case element.KindBarrier:
 		aligned, err := t.align.Barrier(input, el.Barrier)
 		if err != nil {
@@ -479,11 +511,21 @@ func (t *taskRun) follow() {
 	}
 }
 
+// sayIdle says, once, that the inputs that are left are all idle.
+func (t *taskRun) sayIdle(input int) error {
+	if t.saidIdle || !t.clocks.AllIdle() {
+		return nil
+	}
+	t.saidIdle = true
+	return t.heads[input].Idle()
+}
+
 // wakeInput ends the idleness of an input that has something to say.
 func (t *taskRun) wakeInput(input int) error {
 	if t.clocks.Status(input) != progress.Idle {
 		return nil
 	}
+	t.saidIdle = false
 	out, advanced := t.clocks.SetIdle(input, false)
 	return t.moved(input, out, advanced)
 }
@@ -519,7 +561,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 	start := t.now()
 	c := &cut{barrier: b, task: t}
 	for i, o := range t.ops {
-		t.at = i
+		t.at.Store(int32(i))
 		piece, err := o.op.Freeze(b.Epoch)
 		if err != nil {
 			return err
@@ -566,13 +608,14 @@ func (t *taskRun) stepCut() {
 
 // running returns the operator that runs, or nil.
 func (t *taskRun) running() *graph.Node {
-	switch behind := t.at - len(t.ops); {
-	case t.at < 0 || behind >= len(t.exits):
+	at := int(t.at.Load())
+	switch behind := at - len(t.ops); {
+	case at < 0 || behind >= len(t.exits):
 		return nil
 	case behind >= 0:
 		return t.exits[behind]
 	}
-	return t.ops[t.at].node
+	return t.ops[at].node
 }
 
 func (t *taskRun) operatorError(err error) error {

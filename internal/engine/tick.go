@@ -26,7 +26,7 @@ func (t *taskRun) tick() error {
 		if !woken && k.NextTick() > now {
 			continue
 		}
-		t.at = k.at
+		t.at.Store(int32(k.at))
 		if err := k.Tick(now); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (t *taskRun) Await(until int64, done func() bool) error {
 	if done() {
 		return nil
 	}
-	at := t.at
+	at := t.at.Load()
 	if err := t.flushAll(); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (t *taskRun) Await(until int64, done func() bool) error {
 		}
 		t.ev.Wait(t.until(until, task.Forever))
 	}
-	t.at = at
+	t.at.Store(at)
 	return nil
 }
 

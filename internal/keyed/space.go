@@ -1,6 +1,7 @@
 package keyed
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
@@ -59,6 +60,7 @@ type Space[K comparable, V any] struct {
 // New returns an empty Space.
 func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
 	s := &Space[K, V]{cfg: cfg, lo: cfg.Lo}
+	s.pool.beside = !hasPointers(reflect.TypeFor[slot[K, V]]())
 	s.setEpoch(1)
 	s.chains = make([]chain, cfg.Hi-cfg.Lo)
 	s.schema = schemaOf(&s.cfg)

@@ -111,6 +111,8 @@ type Context struct {
 	Load func(state string, v snapshot.Visitor) error
 	// LoadGroups is Load for the key groups [lo, hi).
 	LoadGroups func(state string, lo, hi int, v snapshot.Visitor) error
+	// Errors says what becomes of records that fail; nil fails the job.
+	Errors *ErrorSpec
 	// Task is what the operator can ask of its task.
 	Task Task
 	// Memory bounds what keyed states keep in memory; nil for no bounds.
@@ -152,7 +154,9 @@ type Counters struct {
 	Duplicates, Conflicts atomic.Int64
 	// Dropped counts records left out because they came too fast.
 	Dropped atomic.Int64
-	// Retries counts requests made again after a failure, Fallbacks those whose result was made from an error.
+	// Skipped counts records left out because they have failed, DeadLettered those put into DeadLetterSide because of that.
+	Skipped, DeadLettered atomic.Int64
+	// Retries counts requests and records tried again after a failure, Fallbacks those whose result was made from an error.
 	Retries, Fallbacks atomic.Int64
 	// InFlight is the number of requests whose results have not been passed on.
 	InFlight atomic.Int64
@@ -184,6 +188,8 @@ func (c *Counters) Add(m map[string]int64) {
 	m["duplicates"] += c.Duplicates.Load()
 	m["conflicts"] += c.Conflicts.Load()
 	m["dropped"] += c.Dropped.Load()
+	m["skipped"] += c.Skipped.Load()
+	m["dead_lettered"] += c.DeadLettered.Load()
 	m["retries"] += c.Retries.Load()
 	m["fallbacks"] += c.Fallbacks.Load()
 	m["misses"] += c.Misses.Load()
@@ -203,6 +209,8 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Duplicates.Store(m["duplicates"])
 	c.Conflicts.Store(m["conflicts"])
 	c.Dropped.Store(m["dropped"])
+	c.Skipped.Store(m["skipped"])
+	c.DeadLettered.Store(m["dead_lettered"])
 	c.Retries.Store(m["retries"])
 	c.Fallbacks.Store(m["fallbacks"])
 	c.Misses.Store(m["misses"])
@@ -229,6 +237,8 @@ type Spec struct {
 	Sides []SideOutput
 	// Clocked says that a source takes event times from the clock, so that records read again get others.
 	Clocked bool
+	// Errors is the error policy; nil fails the job.
+	Errors *ErrorSpec
 	// LeavesOut says that the operator has the output AheadSide.
 	LeavesOut bool
 	// Check finds mistakes in options, before anything runs; may be nil.
@@ -294,6 +304,8 @@ type Emitter[U any] struct {
 	to   Receiver
 	out  *atomic.Int64
 	told int64
+	// holds says that a full batch waits for Flush: what it has of a record may have to be taken back.
+	holds bool
 }
 
 // NewEmitter returns an emitter that counts into out, which may be nil.
@@ -326,11 +338,27 @@ func (e *Emitter[U]) Next(t int64) *U {
 
 // Done passes the batch on when it is full.
 func (e *Emitter[U]) Done() error {
-	if len(e.cur.Records) >= e.pool.Capacity() {
+	if len(e.cur.Records) >= e.pool.Capacity() && !e.holds {
 		return e.Flush()
 	}
 	return nil
 }
+
+// Hold makes a full batch wait for Flush, or not any more.
+func (e *Emitter[U]) Hold(on bool) { e.holds = on }
+
+// Mark returns how many records are held.
+func (e *Emitter[U]) Mark() int { return len(e.cur.Records) }
+
+// Cut takes all records back but the first n.
+func (e *Emitter[U]) Cut(n int) {
+	clear(e.cur.Records[n:])
+	e.cur.Records, e.cur.Times = e.cur.Records[:n], e.cur.Times[:n]
+	e.cur.CutOrigins(n)
+}
+
+// Full reports whether it is time for Flush.
+func (e *Emitter[U]) Full() bool { return len(e.cur.Records) >= e.pool.Capacity() }
 
 // Advance notes that the watermark is t after what was emitted so far, unless it is there already.
 func (e *Emitter[U]) Advance(t int64) {

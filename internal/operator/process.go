@@ -59,6 +59,17 @@ type Proc[K comparable, O any] struct {
 	err  error
 	// origin is that of the record at hand, nil when it is not known.
 	origin *element.Origin
+	// holds says that the call may have to be taken back: what it does to timers waits in pending until it has succeeded.
+	holds   bool
+	pending []timerChange
+}
+
+// timerChange is a timer that is to be set, or deleted.
+type timerChange struct {
+	clock  bool // it is one of processing time
+	name   string
+	at     int64
+	remove bool
 }
 
 // Watermark returns the operator's clock in ns.
@@ -89,29 +100,50 @@ func (p *Proc[K, O]) EmitSide[T any](name string, r *T) {
 }
 
 // SetTimer sets or moves the key's timer of this name.
-func (p *Proc[K, O]) SetTimer(name string, at int64) { p.set(p.timers, name, at) }
+func (p *Proc[K, O]) SetTimer(name string, at int64) { p.set(timerChange{name: name, at: at}) }
 
 // SetProcessingTimer sets or moves the key's timer of processing time of this name.
-func (p *Proc[K, O]) SetProcessingTimer(name string, at int64) { p.set(p.clockTimers, name, at) }
+func (p *Proc[K, O]) SetProcessingTimer(name string, at int64) {
+	p.set(timerChange{name: name, at: at, clock: true})
+}
 
-func (p *Proc[K, O]) set(timers *keyed.Timers[K], name string, at int64) {
+func (p *Proc[K, O]) set(c timerChange) {
 	switch {
 	case p.mute:
-		p.Fail(fmt.Errorf("timer %q is set, and there is no function for timers: it could never be heard of", name))
+		p.Fail(fmt.Errorf("timer %q is set, and there is no function for timers: it could never be heard of", c.name))
 	case p.ending:
 		// The input has ended: no watermark will come that could fire it, and a timer that sets itself again would
 		// keep the job from ending.
 		p.c.Counters.TimersDiscarded.Add(1)
 	default:
-		timers.Set(&p.Key, p.Hash, name, at)
+		p.change(c)
+	}
+}
+
+// change sets or deletes a timer, now or when the call has succeeded.
+func (p *Proc[K, O]) change(c timerChange) {
+	if p.holds {
+		p.pending = append(p.pending, c)
+		return
+	}
+	timers := p.timers
+	if c.clock {
+		timers = p.clockTimers
+	}
+	if c.remove {
+		timers.Delete(&p.Key, p.Hash, c.name)
+	} else {
+		timers.Set(&p.Key, p.Hash, c.name, c.at)
 	}
 }
 
 // DeleteTimer removes the key's timer of this name, if there is one.
-func (p *Proc[K, O]) DeleteTimer(name string) { p.timers.Delete(&p.Key, p.Hash, name) }
+func (p *Proc[K, O]) DeleteTimer(name string) { p.change(timerChange{name: name, remove: true}) }
 
 // DeleteProcessingTimer removes the key's timer of processing time of this name, if there is one.
-func (p *Proc[K, O]) DeleteProcessingTimer(name string) { p.clockTimers.Delete(&p.Key, p.Hash, name) }
+func (p *Proc[K, O]) DeleteProcessingTimer(name string) {
+	p.change(timerChange{name: name, remove: true, clock: true})
+}
 
 type processOp[K comparable, T, O any] struct {
 	ProcessConfig[K, T, O]
@@ -119,6 +151,10 @@ type processOp[K comparable, T, O any] struct {
 	key K // of the record at hand; a local one would be allocated for each record
 	// onFire and onClock are fire and fireClock, bound once.
 	onFire, onClock func(k *K, hash uint64, name string, at int64) error
+	fail            failures
+	// With an error policy: the batch, the record at hand, and how many records there were in emit before it.
+	in       *element.Of[T]
+	at, mark int
 }
 
 const (
@@ -137,6 +173,7 @@ func (x *processOp[K, T, O]) Open(c *Context) error {
 	p.c, p.Registry, p.mute = c, x.States, x.OnTimer == nil
 	p.emit = NewEmitter(x.Pool, c.Outputs(""), &c.Counters.Out)
 	p.sides = openSides(x.Sides, c)
+	x.fail.open(c)
 	clock, err := oldClock(c.Old)
 	if err != nil {
 		return err
@@ -202,6 +239,13 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 	defer in.Free()
 	p := &x.Proc
 	p.c.Counters.In.Add(int64(len(in.Records)))
+	if x.fail.on() {
+		x.in = in
+		if err := x.fail.each(&in.Header, len(in.Records), x); err != nil {
+			return err
+		}
+		return x.flush()
+	}
 	step := 0
 	for i := range in.Records {
 		for step < len(in.Steps) && int(in.Steps[step].At) <= i {
@@ -210,20 +254,7 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 			}
 			step++
 		}
-		x.key = x.Key(&in.Records[i])
-		if x.KeyCodec.Canon != nil {
-			x.KeyCodec.Canon(&x.key)
-		}
-		var hash uint64
-		if len(in.Hashes) > 0 {
-			hash = in.Hashes[i]
-		} else {
-			hash = x.KeyCodec.Hash(&x.key)
-		}
-		p.Call(&x.key, hash, in.Times[i], p.clock)
-		if x.Origins {
-			p.origin = in.Origin(i)
-		}
+		x.call(in, i)
 		if err := x.OnRecord(p, &in.Records[i]); err != nil {
 			return recordError(err, p.Event)
 		}
@@ -238,6 +269,88 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 	}
 	return x.flush()
 }
+
+// call begins the call for a record.
+func (x *processOp[K, T, O]) call(in *element.Of[T], i int) {
+	p := &x.Proc
+	x.key = x.Key(&in.Records[i])
+	if x.KeyCodec.Canon != nil {
+		x.KeyCodec.Canon(&x.key)
+	}
+	var hash uint64
+	if len(in.Hashes) > 0 {
+		hash = in.Hashes[i]
+	} else {
+		hash = x.KeyCodec.Hash(&x.key)
+	}
+	p.Call(&x.key, hash, in.Times[i], p.clock)
+	if x.Origins {
+		p.origin = in.Origin(i)
+	}
+}
+
+// run calls the function for records with an error policy, so that each call can be taken back.
+func (x *processOp[K, T, O]) run(from, to int) (at int, err error) {
+	p := &x.Proc
+	defer func() {
+		if r := recover(); r != nil {
+			at, err = x.at, caught(r)
+		}
+	}()
+	p.hold(true)
+	for x.at = from; x.at < to && !p.emit.Full() && !p.sides.full(); x.at++ {
+		x.mark = p.emit.Mark()
+		p.sides.begin()
+		p.Registry.Begin()
+		x.call(x.in, x.at)
+		if err := x.OnRecord(p, &x.in.Records[x.at]); err != nil {
+			return x.at, err
+		}
+		if err := p.failed(); err != nil {
+			return x.at, fatalError{err}
+		}
+		p.holds = false
+		for _, c := range p.pending {
+			p.change(c)
+		}
+		p.holds, p.pending = true, p.pending[:0]
+	}
+	return x.at, nil
+}
+
+// hold makes calls such that they can be taken back, or not any more.
+func (p *Proc[K, O]) hold(on bool) {
+	p.holds = on
+	p.emit.Hold(on)
+	p.sides.hold(on)
+	if !on {
+		p.Registry.End()
+	}
+}
+
+// undo takes back what the call for a record that has failed has changed and put out.
+func (x *processOp[K, T, O]) undo() {
+	p := &x.Proc
+	p.emit.Cut(x.mark)
+	p.sides.cut()
+	p.pending = p.pending[:0]
+	p.Registry.Undo()
+}
+
+func (x *processOp[K, T, O]) settle() error {
+	x.hold(false)
+	if err := x.sides.flush(); err != nil {
+		return err
+	}
+	if x.emit.Full() {
+		return x.emit.Flush()
+	}
+	return nil
+}
+
+func (x *processOp[K, T, O]) step(t int64) error { return x.advance(t) }
+
+func (x *processOp[K, T, O]) record(i int) any { return &x.in.Records[i] }
 
 // failed returns what went wrong during a call, other than what the function has returned.
 func (p *Proc[K, O]) failed() error {
@@ -262,6 +375,9 @@ func (x *processOp[K, T, O]) count(n int) { x.c.Counters.In.Add(int64(n)) }
 
 func (x *processOp[K, T, O]) flush() error {
 	x.c.Counters.Watermark.Store(x.clock)
+	if err := x.fail.follow(x.clock); err != nil {
+		return err
+	}
 	if err := x.sides.flush(); err != nil {
 		return err
 	}
@@ -278,6 +394,9 @@ func (x *processOp[K, T, O]) Watermark(t int64) error {
 
 // Idle passes on that nothing holds the watermark.
 func (x *processOp[K, T, O]) Idle() error {
+	if err := x.fail.idle(); err != nil {
+		return err
+	}
 	if err := x.sides.idle(); err != nil {
 		return err
 	}

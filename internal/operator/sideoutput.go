@@ -47,12 +47,18 @@ type sideOutput struct {
 	emit sideEmitter
 	// typed is the *Emitter of the records.
 	typed any
+	// mark is how many records there were before the call at hand, when it may have to be taken back.
+	mark int
 }
 
 // sideEmitter is an Emitter of any type.
 type sideEmitter interface {
 	Advance(t int64)
 	Flush() error
+	Hold(on bool)
+	Mark() int
+	Cut(n int)
+	Full() bool
 }
 
 type sideOutputs []sideOutput
@@ -90,6 +96,42 @@ func (s sideOutputs) advance(t int64) {
 			s[i].emit.Advance(t)
 		}
 	}
+}
+
+// hold makes full batches wait for flush, or not any more.
+func (s sideOutputs) hold(on bool) {
+	for i := range s {
+		if s[i].emit != nil {
+			s[i].emit.Hold(on)
+		}
+	}
+}
+
+// begin notes what there is before a call, and cut takes back what it has put out since.
+func (s sideOutputs) begin() {
+	for i := range s {
+		if s[i].emit != nil {
+			s[i].mark = s[i].emit.Mark()
+		}
+	}
+}
+
+func (s sideOutputs) cut() {
+	for i := range s {
+		if s[i].emit != nil {
+			s[i].emit.Cut(s[i].mark)
+		}
+	}
+}
+
+// full reports whether it is time for flush.
+func (s sideOutputs) full() bool {
+	for i := range s {
+		if s[i].emit != nil && s[i].emit.Full() {
+			return true
+		}
+	}
+	return false
 }
 
 func (s sideOutputs) flush() error {

@@ -45,6 +45,9 @@ type Source interface {
 	Drain() error
 	// Blocked says that the task begins, or ends, to wait for room downstream: that time does not make a split idle.
 	Blocked(b bool)
+	// Holder returns the split that holds the watermark of the source back, if there is one, where it stands, and how far the split stands that is
+	// ahead of all others.
+	Holder() (split string, watermark, ahead int64)
 	// Place describes where the records of the last batch come from, for errors.
 	Place() string
 }
@@ -80,6 +83,7 @@ type sourceOp[T any] struct {
 	lastRead int
 	// member is nil without an alignment.
 	member *alignMember
+	fail   failures
 	// clock is the last processing time that records have got, with TimeSpec.Clock.
 	clock int64
 }
@@ -108,6 +112,9 @@ type split[T any] struct {
 	earlier int64
 	asked   bool // the last Read found nothing; it is asked again when no other has anything, or after askAgain
 	ended   bool
+	// refusedAt is the position behind the last record that the reader has refused, if no other record has come since.
+	refused   bool
+	refusedAt []byte
 }
 
 // NewSource returns a source operator.
@@ -129,6 +136,7 @@ func (s *sourceOp[T]) DiscoverEvery() time.Duration {
 func (s *sourceOp[T]) Open(c *Context) error {
 	s.out = c.Outputs("")
 	s.stamper.open(c, s.pool)
+	s.fail.open(c)
 	old, err := readSplits(c.Old)
 	s.old = old
 	return err
@@ -365,16 +373,24 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 	}
 	if n == 0 {
 		b.Free()
+		if re := placeOf(err); re != nil && s.fail.on() {
+			return true, s.refused(sp, re)
+		}
 		if err != nil || sp.dictates == nil {
 			return false, err
 		}
 		return s.heed(sp, nil)
 	}
-	b.Records = buf[:n]
+	b.Records, sp.refused = buf[:n], false
 	s.last, s.lastRead = sp, n
 	s.look(sp)
 	c := s.c.Counters
-	if bad, err := s.stamp(b); err != nil {
+	if s.fail.on() {
+		if err := s.stampGuarded(sp, b); err != nil {
+			b.Free()
+			return false, err
+		}
+	} else if bad, err := s.stamp(b); err != nil {
 		b.Free()
 		return false, recordAt(sp.reader, bad, err)
 	}
@@ -387,7 +403,10 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 		if sp.dictates != nil {
 			_, err = s.heed(sp, nil)
 		}
-		return true, err
+		if err != nil {
+			return true, err
+		}
+		return true, s.tell(s.wm)
 	}
 	s.saidIdle = false
 	if s.combiner.Status(sp.index) == progress.Idle {
@@ -415,16 +434,13 @@ func (s *sourceOp[T]) read(sp *split[T], limit int) (bool, error) {
 
 // origins notes where the records of a batch come from.
 func (s *sourceOp[T]) origins(sp *split[T], b *element.Of[T], first int64) {
-	if sp.name == nil {
-		sp.name = &element.SplitName{Source: s.c.ID, Split: sp.ID}
-	}
 	b.Origins = b.Origins[:0]
 	for i := range b.Records {
 		at := i
 		if len(s.places) > 0 {
 			at = int(s.places[i])
 		}
-		b.Origins = append(b.Origins, element.Origin{Split: sp.name, Record: first + int64(at), Place: sp.reader.Where(at)})
+		b.Origins = append(b.Origins, s.originAt(sp, first+int64(at), sp.reader.Where(at)))
 	}
 }
 

@@ -139,3 +139,15 @@ func (sp *split[T]) restore(st *splitState, output int64) (progress.InputState, 
 	}
 	return in, nil
 }
+
+// Holder looks at the splits that have not ended and are not idle.
+func (s *sourceOp[T]) Holder() (split string, watermark, ahead int64) {
+	watermark, ahead = element.EndTime, element.NoTime
+	for _, sp := range s.splits {
+		ahead = max(ahead, sp.wm)
+		if s.combiner.Status(sp.index) == progress.Active && sp.wm < watermark {
+			split, watermark = sp.ID, sp.wm
+		}
+	}
+	return split, watermark, ahead
+}

@@ -128,6 +128,20 @@ func (g *Group) Wait() {
 	}
 }
 
+// WaitFor is Wait with a limit. It reports whether all has returned.
+func (g *Group) WaitFor(d time.Duration) bool {
+	for until := g.sched.Now().Add(d); ; {
+		if g.Running() == 0 {
+			return true
+		}
+		left := until.Sub(g.sched.Now())
+		if left <= 0 {
+			return false
+		}
+		g.done.Wait(left)
+	}
+}
+
 // Running returns how many functions of the group have not returned.
 func (g *Group) Running() int {
 	g.mu.Lock()

@@ -96,6 +96,9 @@ func (c *cells[K, V]) get(k *K, hash uint64) *V {
 	}
 	if c.ttl.Reads {
 		if t := c.stamp(); t > s.at {
+			if c.times.on {
+				c.note(k, hash)
+			}
 			s = c.live.Update(k, hash)
 			s.at = t
 		}
@@ -106,6 +109,9 @@ func (c *cells[K, V]) get(k *K, hash uint64) *V {
 // upsert returns a value for writing, a zero one when there was none. Added says that the table has one entry more, fresh that the value
 // is a new one.
 func (c *cells[K, V]) upsert(k *K, hash uint64) (v *V, fresh, added bool) {
+	if c.times.on {
+		c.note(k, hash)
+	}
 	if c.pane != nil {
 		v, fresh = c.pane.Upsert(k, hash)
 		return v, fresh, fresh
@@ -132,6 +138,9 @@ func (c *cells[K, V]) upsert(k *K, hash uint64) (v *V, fresh, added bool) {
 
 // remove deletes an entry and reports whether it was in the table.
 func (c *cells[K, V]) remove(k *K, hash uint64) bool {
+	if c.times.on {
+		c.note(k, hash)
+	}
 	if c.pane != nil {
 		return c.pane.Delete(k, hash)
 	}

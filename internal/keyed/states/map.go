@@ -145,6 +145,10 @@ func (m *Map[K, E, T]) Get(e E) *T {
 // Ref returns the value of an entry for writing, made if there was none.
 func (m *Map[K, E, T]) Ref(e E) *T {
 	h := m.aim(e)
+	if m.times.on && !m.holds(&m.at, h) {
+		k := m.at.key
+		m.times.do(func() { m.forget(&k) }) // behind the entry, which leaves first
+	}
 	v, _, added := m.upsert(&m.at, h)
 	if added {
 		own := m.own(h)
@@ -179,8 +183,26 @@ func (m *Map[K, E, T]) Set(e E, x T) {
 func (m *Map[K, E, T]) Delete(e E) {
 	h := m.aim(e)
 	if m.remove(&m.at, h) {
+		if m.times.on {
+			at := m.at
+			m.times.do(func() { m.relist(&at) })
+		}
 		m.forget(&m.r.Key)
 	}
+}
+
+// relist notes that a key has an entry again.
+func (m *Map[K, E, T]) relist(at *entryKey[K, E]) {
+	own := *at
+	if m.entry.Clone != nil {
+		m.entry.Clone(&own.entry)
+	}
+	if m.r.key.Clone != nil {
+		m.r.key.Clone(&own.key)
+	}
+	l := m.listing(own.key)
+	l.list, l.sorted = append(l.list, own.entry), false
+	l.n++
 }
 
 // forget notes that a key has an entry less.
@@ -297,6 +319,12 @@ func (m *Map[K, E, T]) All() iter.Seq2[E, *T] {
 func (m *Map[K, E, T]) Clear() {
 	l := m.index[m.r.Key]
 	if l == nil {
+		return
+	}
+	if m.times.on { // one after the other, so that each can be taken back
+		for _, e := range append([]E(nil), l.list...) {
+			m.Delete(e)
+		}
 		return
 	}
 	list := l.list

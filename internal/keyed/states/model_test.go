@@ -459,7 +459,30 @@ func (w *world) restore() {
 	w.tables()
 }
 
-// TestStatesAgainstMaps holds states of all kinds, with and without a time to live, against plain maps, with epochs, some of which fail, and
+// undone makes changes that are taken back, or not: then they are noted for nothing.
+func (w *world) undone() {
+	before := w.naive.clone()
+	for _, s := range w.tasks {
+		s.r.Begin()
+	}
+	ops := []func(){w.valueOps, w.sumOps, w.listOps, w.mapOps}
+	for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(ops)-1), 1, 8).Draw(w.t, "within") {
+		ops[i]()
+	}
+	undo := rapid.Bool().Draw(w.t, "undo")
+	for _, s := range w.tasks {
+		if undo {
+			s.r.Undo()
+		} else {
+			s.r.End()
+		}
+	}
+	if undo {
+		w.naive = before
+	}
+}
+
+// TestStatesAgainstMaps holds states of all kinds, with and without a time to live, against plain maps, with epochs, some of which fail, changes that are taken back, and
 // restores at other parallelisms in between.
 func TestStatesAgainstMaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -479,6 +502,7 @@ func TestStatesAgainstMaps(t *testing.T) {
 		ops := []func(){
 			w.valueOps, w.valueOps, w.sumOps, w.sumOps, w.listOps, w.listOps, w.mapOps, w.mapOps, w.mapOps, w.tableOps,
 			w.advance, w.advance, w.tick, w.tick, w.freeze, w.restore,
+			w.undone, w.undone,
 		}
 		for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(ops)-1), 150, 150).Draw(t, "ops") {
 			ops[i]()

@@ -43,6 +43,8 @@ type Times struct {
 	// Processing returns the processing time in ns.
 	Processing func() int64
 
+	Journal
+
 	now   int64
 	known bool // now is that of the call at hand
 }
