@@ -143,7 +143,9 @@ func (a *attempt) sinkInfo(id string, sub, parallelism int) connect.SinkInfo {
 }
 
 // migrator is a Visitor that is told how what it reads was written.
-type migrator interface{ From(old snapshot.Schema) error }
+type migrator interface {
+	From(old snapshot.Schema) error
+}
 
 // restoreInto tells an operator what the checkpoint says about it.
 func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
