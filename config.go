@@ -95,6 +95,9 @@ type CheckpointConfig struct {
 	// Interval is the time from one epoch to the next, and so about the time from a result to its visibility in an
 	// exactly-once sink; 0 means 1 s.
 	Interval time.Duration
+	// MinPause is the least time between the end of an epoch, decided or failed, and the next: where checkpoints take longer than Interval, as on slow
+	// storage, the job has that time for its records alone. Epochs that EveryRecords, a savepoint or the end ask for do not wait for it.
+	MinPause time.Duration
 	// EveryRecords, if not 0, also begins an epoch after so many records of a source's subtask, which waits for it: it
 	// bounds how many records are read again after a crash, and costs throughput when small.
 	EveryRecords int64
@@ -327,6 +330,7 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"Checkpoint.Interval", k.Interval},
+		{"Checkpoint.MinPause", k.MinPause},
 		{"Checkpoint.Timeout", k.Timeout},
 		{"Restart.Backoff", c.Restart.Backoff},
 		{"Restart.MaxBackoff", c.Restart.MaxBackoff},
@@ -395,7 +399,7 @@ func (c Config) engine(j *Job) engine.Config {
 	k := c.Checkpoint
 	e := engine.Config{
 		Job: j.g.Job, Graph: &j.g, Parallelism: c.Parallelism, Groups: c.KeyGroups, Delivery: c.Delivery,
-		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, Records: k.EveryRecords, Timeout: k.Timeout,
+		Dir: k.Dir, Compress: k.Compress, Interval: k.Interval, MinPause: k.MinPause, Records: k.EveryRecords, Timeout: k.Timeout,
 		Tolerate: k.TolerateFailures, Keep: k.Keep, Linger: c.Linger,
 		Edge:        exchange.Limits{Records: c.BufferRecords, Bytes: c.BufferBytes},
 		StopTimeout: c.StopTimeout, Restarts: c.Restart.Attempts, Backoff: c.Restart.Backoff, MaxBackoff: c.Restart.MaxBackoff,

@@ -99,6 +99,10 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
+		f.DurationVar(&cfg.Checkpoint.MinPause, "checkpoint-min-pause", cfg.Checkpoint.MinPause, "least time from the end of one epoch to the next")
+		f.DurationVar(&cfg.Checkpoint.Timeout, "checkpoint-timeout", cfg.Checkpoint.Timeout, "how long an epoch may take (0: 10m)")
+		f.IntVar(&cfg.Checkpoint.TolerateFailures, "checkpoint-failures", cfg.Checkpoint.TolerateFailures, "how many epochs in a row may fail before the job does")
+		f.IntVar(&cfg.Checkpoint.Keep, "checkpoint-keep", cfg.Checkpoint.Keep, "how many checkpoints are kept (0: 2)")
 		f.StringVar(&cfg.From, "from", cfg.From, "directory of a savepoint to begin at, if the job has not begun")
 		f.BoolVar(&cfg.FromAgain, "from-again", cfg.FromAgain, "go back to the savepoint although the job has checkpoints of its own")
 		f.StringSliceVar(&cfg.Drop, "drop", cfg.Drop, "what a changed job may lose of its state: operator, operator/state or operator/state.Field (see plan)")
@@ -139,7 +143,8 @@ func command(job *Job, cfg Config) *cobra.Command {
 		},
 	}
 	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
-	root.AddCommand(runCmd, graph, validate, audit, dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()))
+	root.AddCommand(runCmd, graph, validate, audit, dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()),
+		commands.Rekey(fsx.OS{}, clock.System{}))
 	return root
 }
 

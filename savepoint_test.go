@@ -399,8 +399,8 @@ func TestSavepointsThatAreRefused(t *testing.T) {
 		{
 			"checkpoints of its own", nil, whole.job, "/state", nil,
 			`millrace: job "tens" has checkpoint N of its own in /state, which does not come from the savepoint in /save: start it without From to go on from that; or give it ` +
-				`another name or directory, to begin at the savepoint beside it; or, with FromAgain, go back to the savepoint: what was read since then is read again, ` +
-				`exactly-once sinks withdraw what they have shown since, and those that write through show it again`,
+				`another name or directory, to begin at the savepoint beside it; or, with FromAgain, go back to the savepoint: 30 records of source "in" are read again, ` +
+				`sink "out" withdraws what it has shown since`,
 		},
 		{
 			"none", nil, whole.job, "/new", func(cfg *millrace.Config) { cfg.From = "/nowhere" },

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-stream/millrace/internal/clock"
 	"github.com/millrace-stream/millrace/internal/commands"
 	"github.com/millrace-stream/millrace/internal/fsx"
 )
@@ -17,7 +18,7 @@ func main() {
 		Use: "millrace", Short: "look at and change what jobs have on storage", SilenceUsage: true, SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(commands.Inspect(fsx.OS{}, "", ""))
+	root.AddCommand(commands.Inspect(fsx.OS{}, "", ""), commands.Rekey(fsx.OS{}, clock.System{}))
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)

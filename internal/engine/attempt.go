@@ -305,7 +305,7 @@ func (a *attempt) start(ctx context.Context) error {
 		}
 	}
 	a.coord, err = epoch.NewCoordinator(epoch.Config{
-		Tasks: len(a.tasks), Sources: sources, Interval: a.cfg.Interval, Timeout: a.cfg.Timeout, Tolerate: a.cfg.Tolerate,
+		Tasks: len(a.tasks), Sources: sources, Interval: a.cfg.Interval, MinPause: a.cfg.MinPause, Timeout: a.cfg.Timeout, Tolerate: a.cfg.Tolerate,
 	})
 	if err != nil {
 		return err

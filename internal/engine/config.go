@@ -35,8 +35,8 @@ type Config struct {
 	Dir string
 	// Compress compresses snapshot files.
 	Compress bool
-	// Interval is the time between epochs.
-	Interval time.Duration
+	// Interval is the time between epochs, MinPause the least between the end of one and the next.
+	Interval, MinPause time.Duration
 	// Records, if not 0, makes a source wait for an epoch after so many records.
 	Records int64
 	// Timeout is how long an epoch may take.

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
+	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/epoch"
+	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
@@ -195,8 +199,8 @@ func (a *attempt) fromSavepoint(own *snapshot.Manifest) (*snapshot.Manifest, err
 		return nil, fmt.Errorf("the savepoint in %s is of a job that has come to its end: there is nothing to go on with", dir)
 	case own != nil && !again:
 		return nil, fmt.Errorf("job %q has checkpoint %d of its own in %s, which does not come from the savepoint in %s: start it without From to go on from that; or give it "+
-			"another name or directory, to begin at the savepoint beside it; or, with FromAgain, go back to the savepoint: what was read since then is read again, "+
-			"exactly-once sinks withdraw what they have shown since, and those that write through show it again", a.cfg.Job, own.Epoch, a.cfg.Dir, dir)
+			"another name or directory, to begin at the savepoint beside it; or, with FromAgain, go back to the savepoint: %s",
+			a.cfg.Job, own.Epoch, a.cfg.Dir, dir, a.repeats(own, m))
 	case own != nil && m.Job != a.cfg.Job:
 		return nil, fmt.Errorf("job %q has checkpoint %d of its own in %s, and the savepoint in %s is of job %q: what its sinks have shown cannot be brought into line with "+
 			"that; give the new job a name or directory of its own", a.cfg.Job, own.Epoch, a.cfg.Dir, dir, m.Job)
@@ -215,8 +219,34 @@ func (a *attempt) fromSavepoint(own *snapshot.Manifest) (*snapshot.Manifest, err
 		return nil, err
 	}
 	a.cameFrom = true
+	if own != nil {
+		a.cfg.Log.Warn("going back to a savepoint", "job", a.cfg.Job, "savepoint", dir, "from", own.Epoch, "to", m.Epoch, "repeats", a.repeats(own, m))
+	}
 	a.cfg.Log.Info("starting from a savepoint", "job", a.cfg.Job, "savepoint", dir, "of", of, "epoch", m.Epoch)
 	return next, nil
+}
+
+// repeats says what comes again when the job goes back from its own checkpoint to that of a savepoint.
+func (a *attempt) repeats(own, to *snapshot.Manifest) string {
+	var parts []string
+	for _, n := range a.cfg.Graph.Nodes {
+		spec := n.Op.(*operator.Spec)
+		switch {
+		case n.Kind == graph.KindSource:
+			now, then := own.Operator(n.ID), to.Operator(n.ID)
+			if now == nil || then == nil {
+				parts = append(parts, fmt.Sprintf("source %q begins anew", n.ID))
+			} else {
+				parts = append(parts, fmt.Sprintf("%d records of source %q are read again", now.Counters["in"]-then.Counters["in"], n.ID))
+			}
+		case n.Kind != graph.KindSink:
+		case spec.Guarantee == connect.ExactlyOnce:
+			parts = append(parts, fmt.Sprintf("sink %q withdraws what it has shown since", n.ID))
+		default:
+			parts = append(parts, fmt.Sprintf("sink %q, which writes through, shows again what it has shown since", n.ID))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // imported reports whether the newest checkpoint is one that was taken over and not gone on from.

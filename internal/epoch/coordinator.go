@@ -16,6 +16,9 @@ type Config struct {
 	Sources []int
 	// Interval is the least time between two triggers, failed ones included; 0: no epochs but those asked for and the final one.
 	Interval time.Duration
+	// MinPause is the least time from the end of an epoch, failed ones included, to the next trigger by Interval: where epochs take long, the job has
+	// that time for its records.
+	MinPause time.Duration
 	// Timeout is the longest time from a trigger to the last acknowledgement; 0: no limit. It does not cover publishing and committing, which
 	// cannot be given up once they have begun.
 	Timeout time.Duration
@@ -42,6 +45,9 @@ func (c Config) Check() error {
 	}
 	if c.Interval < 0 {
 		wrong("interval is %v, it must be at least 0", c.Interval)
+	}
+	if c.MinPause < 0 {
+		wrong("least pause is %v, it must be at least 0", c.MinPause)
 	}
 	if c.Timeout < 0 {
 		wrong("timeout is %v, it must be at least 0", c.Timeout)
@@ -110,7 +116,7 @@ func (p Phase) String() string {
 //
 //   - all sources are drained or a stop was requested: a final one, at once;
 //   - one was requested: at once;
-//   - Interval has passed since the last trigger.
+//   - Interval has passed since the last trigger, and MinPause since the last epoch has ended.
 //
 // After a failure the next one waits for the next event that tells the time. A failed final epoch is tried again Interval after its trigger, or
 // FinalRetry if that is shorter. Once a final epoch has been triggered all that follow are final too.
@@ -142,6 +148,8 @@ type Coordinator struct {
 	drained   []bool
 	undrained int
 
+	ended    int64 // when the last epoch ended, if there was any
+	any      bool
 	final    bool // the last triggered epoch is final
 	finished bool // and all sources were drained when it was triggered
 
@@ -231,6 +239,12 @@ func (c *Coordinator) passed(d time.Duration) bool {
 	return since < 0 || since >= int64(d)
 }
 
+// rested reports whether the pause after the last epoch is over.
+func (c *Coordinator) rested() bool {
+	since := c.now - c.ended
+	return !c.any || since < 0 || since >= int64(c.cfg.MinPause)
+}
+
 // due reports whether an epoch must be triggered.
 func (c *Coordinator) due() bool {
 	switch {
@@ -241,7 +255,7 @@ func (c *Coordinator) due() bool {
 	case c.requested:
 		return true
 	}
-	return c.timed && c.cfg.Interval > 0 && c.passed(c.cfg.Interval)
+	return c.timed && c.cfg.Interval > 0 && c.passed(c.cfg.Interval) && c.rested()
 }
 
 // ending reports whether the next epoch is final. Neither cause goes away, so all that follow a final epoch are final too.
@@ -351,7 +365,7 @@ func (c *Coordinator) committed(e Committed) {
 		return
 	}
 	c.failures = 0
-	c.phase = Idle
+	c.phase, c.ended, c.any = Idle, c.now, true
 	c.do(Retire{c.epoch})
 	if c.final {
 		c.phase = Over
@@ -366,7 +380,7 @@ func (c *Coordinator) committed(e Committed) {
 // failed gives up the epoch in flight.
 func (c *Coordinator) failed(reason error) {
 	c.do(Abort{c.epoch, reason})
-	c.phase = Idle
+	c.phase, c.ended, c.any = Idle, c.now, true
 	c.pause = true
 	if c.failures++; c.failures > c.cfg.Tolerate {
 		c.fail(fmt.Errorf("epoch: %d failed in a row, %d tolerated; the last is epoch %d: %w", c.failures, c.cfg.Tolerate, c.epoch, reason), true)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -315,5 +316,41 @@ func TestTimeRunningBackwards(t *testing.T) {
 	// Beyond what fits into an int64 as a difference, both have passed.
 	if got := c.Step(Tick{math.MaxInt64}); len(got) != 1 {
 		t.Errorf("at the end of time: %+v, want an abort", got)
+	}
+}
+
+// TestMinPause counts from the end of an epoch, whatever it came to, and holds back none that is asked for.
+func TestMinPause(t *testing.T) {
+	c := coordinator(t, Config{Tasks: 1, Sources: []int{0}, Interval: 10, MinPause: 25, Tolerate: 1})
+	triggered := func(e Event) bool {
+		for _, f := range c.Step(e) {
+			if _, ok := f.(Trigger); ok {
+				return true
+			}
+		}
+		return false
+	}
+	if first := triggered(Tick{Now: 0}); triggered(Tick{Now: 10}) == first {
+		t.Fatal("the first epoch waits for no pause")
+	}
+	c.Step(TaskAck{Task: 0, Epoch: 1})
+	c.Step(Published{Epoch: 1})
+	c.Step(Tick{Now: 40}) // it takes longer than the interval
+	c.Step(Committed{Epoch: 1})
+	if triggered(Tick{Now: 64}) {
+		t.Error("triggered before the pause was over")
+	}
+	if !triggered(Tick{Now: 65}) {
+		t.Error("not triggered when the pause was over")
+	}
+	c.Step(TaskFailed{Task: 0, Epoch: 2, Err: errors.New("disk full")})
+	if triggered(Tick{Now: 80}) {
+		t.Error("triggered before the pause after a failed epoch was over")
+	}
+	if !triggered(Request{Now: 81}) {
+		t.Error("an epoch that is asked for waits")
+	}
+	if _, err := NewCoordinator(Config{Tasks: 1, Sources: []int{0}, MinPause: -1}); err == nil || !strings.Contains(err.Error(), "least pause is -1ns, it must be at least 0") {
+		t.Errorf("a negative pause: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -49,36 +48,6 @@ type entry struct {
 	key, value []byte
 }
 
-// merged applies a chain of files to one group in memory.
-type merged struct {
-	spans map[int64]map[string][]byte
-}
-
-func (m *merged) Reset(int) error {
-	clear(m.spans)
-	return nil
-}
-
-func (m *merged) Drop(_ int, span int64) error {
-	delete(m.spans, span)
-	return nil
-}
-
-func (m *merged) Put(_ int, span int64, key, value []byte) error {
-	s := m.spans[span]
-	if s == nil {
-		s = map[string][]byte{}
-		m.spans[span] = s
-	}
-	s[string(key)] = bytes.Clone(value)
-	return nil
-}
-
-func (m *merged) Delete(_ int, span int64, key []byte) error {
-	delete(m.spans[span], string(key))
-	return nil
-}
-
 // each calls f for all entries of a state, in the order of group, span and encoded key.
 func (r *reader) each(v *snapshot.View, operator, state string, f func(e *entry) error) error {
 	for group := range v.Manifest.Groups {
@@ -91,19 +60,13 @@ func (r *reader) each(v *snapshot.View, operator, state string, f func(e *entry)
 
 // eachIn calls f for the entries of one group.
 func eachIn(v *snapshot.View, operator, state string, group int, f func(e *entry) error) error {
-	m := merged{spans: map[int64]map[string][]byte{}}
-	if err := v.Read(operator, state, group, group+1, &m); err != nil {
+	m := snapshot.Merged{}
+	if err := v.Read(operator, state, group, group+1, m); err != nil {
 		return err
 	}
-	for _, span := range slices.Sorted(maps.Keys(m.spans)) {
-		entries := m.spans[span]
-		for _, key := range slices.Sorted(maps.Keys(entries)) {
-			if err := f(&entry{group: group, span: span, key: []byte(key), value: entries[key]}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return m.Each(func(span int64, _ bool, key, value []byte) error {
+		return f(&entry{group: group, span: span, key: key, value: value})
+	})
 }
 
 // keyJSON shows a key.

@@ -50,12 +50,7 @@ func (s *Store) WriteSavepoint(to fsx.FS, dir string, m *Manifest) error {
 
 func (s *Store) writeSavepoint(to fsx.FS, dir string, m *Manifest) error {
 	dir = filepath.Clean(dir)
-	if entries, err := to.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("the directory is not empty (%s): name one of its own", entries[0].Name())
-	} else if err != nil && !isNotExist(err) {
-		return err
-	}
-	if err := mkdirDurable(to, dir); err != nil {
+	if err := newDir(to, dir); err != nil {
 		return err
 	}
 	for _, f := range m.Files {
@@ -69,7 +64,22 @@ func (s *Store) writeSavepoint(to fsx.FS, dir string, m *Manifest) error {
 		save.Operators[i].Committables = nil
 	}
 	save.Imported, save.From = false, nil
-	raw, err := save.Encode()
+	return completeSavepoint(to, dir, &save)
+}
+
+// newDir makes the directory of a savepoint, which must be new or empty.
+func newDir(to fsx.FS, dir string) error {
+	if entries, err := to.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("the directory is not empty (%s): name one of its own", entries[0].Name())
+	} else if err != nil && !isNotExist(err) {
+		return err
+	}
+	return mkdirDurable(to, dir)
+}
+
+// completeSavepoint writes the manifest, when all files are there.
+func completeSavepoint(to fsx.FS, dir string, m *Manifest) error {
+	raw, err := m.Encode()
 	if err != nil {
 		return err
 	}
