@@ -19,13 +19,14 @@ NEXMARKFLAGS ?=
 LATENCYFLAGS ?=
 PEERSFLAGS   ?=
 CURVESFLAGS  ?=
+RESTARTFLAGS ?=
 TEST_TIMEOUT ?= 9m
 LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench nexmark latency curves peers large reference chaos sim plants faultpoints demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench nexmark latency curves peers large reference restart chaos sim plants faultpoints demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +85,9 @@ reference: setup ## compare all reference queries with what three SQL engines co
 
 large: setup ## keyed state larger than memory: 50M keys in 512 MB beside all in memory (about half an hour; LARGEFLAGS="-keys 5000000 -memory 64MiB")
 	$(GO) run ./internal/cmd/large $(LARGEFLAGS)
+
+restart: setup ## kill a job with ten million keys and time the restart up to its first committed output (RESTARTFLAGS='-keys 1000000')
+	$(GO) run ./internal/cmd/restart $(RESTARTFLAGS)
 
 chaos: setup ## kill a running job KILLS=100 times and compare its output with what SQL computes
 	$(GO) run ./internal/cmd/chaos -kills $(KILLS)
