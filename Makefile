@@ -99,7 +99,7 @@ plants: setup ## build the simulator with known bugs in the engine, and see that
 	$(GO) run ./internal/cmd/sim -plants -seeds 500
 
 faultpoints: setup ## kill simulated jobs at every fault point, at its 1st to 5th pass, and at each change of parallelism from 1-7 to 1-7
-	$(GO) test -count 1 -v -run 'TestEveryFaultPoint|TestRescale' ./internal/sim/jobs -args -full
+	$(GO) test -count 1 -v -run 'TestEveryFaultPoint|TestRescale|TestF' ./internal/sim/jobs -args -full
 
 demo: setup ## watch a real job run, be killed and go on
 	$(GO) run ./examples/flights/demo

@@ -32,6 +32,9 @@
 //
 // A failure says how the job died, what differs, and the call that repeats it.
 //
+// Simulate does more, and the same in every run: in the world of a seed one task runs at a time, in an order that the seed chooses, time is virtual, and the
+// disk fails, is full, and is damaged too.
+//
 // # What goes by the clock
 //
 // IdleAfter, batches that wait, timers of processing time: with the option Virtual the job runs in virtual time, in which a minute is over as soon as

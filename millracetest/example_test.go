@@ -133,6 +133,25 @@ func ExampleCrash() {
 	// Output: the results are not those of a run that nothing happened to
 }
 
+// A seed is a world in which all kinds of things happen to the job, and the same in every run. The first check is that of the reference, a run to which
+// nothing happens.
+func ExampleSimulate() {
+	in := []Ride{ride("west", "12:10"), ride("east", "12:20"), ride("west", "13:30"), ride("east", "14:45")}
+	millracetest.Simulate(t, func(trial *millracetest.Trial) *millrace.Job {
+		return hourly(memory.Of(in...), trial.Collect[counted]("counts"), trial.Collect[Ride]("late"))
+	}, millracetest.Seed(7), millracetest.Seeds(5), millracetest.Check(func(trial *millracetest.Trial) error {
+		fmt.Println("the end of a world")
+		return nil
+	}))
+	// Output:
+	// the end of a world
+	// the end of a world
+	// the end of a world
+	// the end of a world
+	// the end of a world
+	// the end of a world
+}
+
 // failing prints the sentence of a failure that is the same in every run.
 type failing struct{ printing }
 

@@ -34,13 +34,14 @@ type settings struct {
 	every       int64
 	kills       int
 	seed        uint64
+	seeds       int
 	points      []string
 	check       []func(*Trial) error
 	virtual     bool
 }
 
 func newSettings(opts []Option, crash bool) (settings, error) {
-	s := settings{parallelism: []int{1}, stuck: 30 * time.Second, kills: 20, seed: 1, points: Points()}
+	s := settings{parallelism: []int{1}, stuck: 30 * time.Second, kills: 20, seed: 1, seeds: 50, points: Points()}
 	if crash {
 		s.parallelism = []int{1, 2, 4}
 	}

@@ -21,13 +21,13 @@ var (
 
 // processDisk is the disk as one process sees it: what it has locked is free when it is dead.
 type processDisk struct {
-	*fsx.Mem
+	fsx.FS
 	locks *[]io.Closer
 }
 
 // Lock remembers the lock.
 func (d processDisk) Lock(path string) (io.Closer, error) {
-	l, err := d.Mem.Lock(path)
+	l, err := d.FS.Lock(path)
 	if err == nil {
 		*d.locks = append(*d.locks, l)
 	}
@@ -75,7 +75,7 @@ func (l *life) operate(op fsx.Op) error {
 	if p.killChange == l.changes {
 		return l.killAt(op)
 	}
-	if l.changes >= p.fullFrom && l.changes < p.fullTo && fills(op.Kind) {
+	if l.changes >= p.fullFrom && l.changes < p.fullTo && fills(op.Kind) && strings.HasPrefix(op.Path, p.fullDir) {
 		l.injected++
 		l.world.count("disk: full (ENOSPC)")
 		return part(l.world.faults.IntN(op.Bytes+1), op, fmt.Errorf("%w: %w", ErrInjected, syscall.ENOSPC))

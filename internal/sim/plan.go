@@ -30,9 +30,12 @@ type plan struct {
 	// slow is how many in 1000 operations on the disk take up to slowest.
 	slow    int
 	slowest time.Duration
-	// fullFrom and fullTo are the changes of the disk between which it is full.
+	// fullFrom and fullTo are the changes of the disk between which it is full, below fullDir.
 	fullFrom, fullTo int
-	broken           []breakage
+	fullDir          string
+	// observe is how often the status is asked for.
+	observe time.Duration
+	broken  []breakage
 	// unread is how many in 1000 reads of a source fail with an error that may go away.
 	unread int
 

@@ -4,20 +4,65 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/millrace-stream/millrace/internal/fsx"
 )
 
-// Life is a life of a process that dies, or is calm, as a script says.
+// Life is a life of a process that goes as a script says.
 type Life struct {
 	// Parallelism is that of the job; 0 draws it.
 	Parallelism int
-	// Point and Hit are where the process dies: at which pass of which fault point. An empty Point lets the job come to its end, in the last life.
-	Point string
-	Hit   int
+	// The process dies at the Hit-th pass of the fault point Point, and then must come there; or at a step of the scheduler, or in a change of the disk, if
+	// it does not come to its end before. Without any, it comes to its end, or fails.
+	Point        string
+	Hit          int
+	Step, Change int
 	// Power says that the disk loses power then.
 	Power bool
+	// Every is the number of records between epochs; 0 draws a few.
+	Every int64
+	// Interval is the time between epochs, Timeout how long one may take, Tolerate how many may fail in a row, if they are not 0.
+	Interval, Timeout time.Duration
+	Tolerate          int
+	// Slow is how long an operation on the disk takes at most; 0 takes no time.
+	Slow time.Duration
+	// The disk is full from the change Full[0] to Full[1], for files below FullDir.
+	Full    [2]int
+	FullDir string
+	// Fails is an operation that fails the Nth time.
+	Fails fsx.OpKind
+	Nth   int
+	// Observe is how often the status of the job is asked for; 0 is now and then.
+	Observe time.Duration
 }
 
-// Script simulates the lives of a job, the last of which must bring it to its end. A process that does not come to the place where it is to die is an error.
+// plan is the plan of the life.
+func (l Life) plan(r *Rand) plan {
+	p := calmPlan(r, most)
+	p.every = 1 + r.Int64N(6) // many epochs
+	if l.Parallelism > 0 {
+		p.parallelism = l.Parallelism
+	}
+	if l.Every > 0 {
+		p.every = l.Every
+	}
+	if l.Interval > 0 {
+		p.interval, p.every = l.Interval, 0
+	}
+	p.killPoint, p.killHit, p.killStep, p.killChange = l.Point, l.Hit, l.Step, l.Change
+	p.timeout, p.tolerate, p.observe = l.Timeout, l.Tolerate, l.Observe
+	if l.Slow > 0 {
+		p.slow, p.slowest = 1000, l.Slow
+	}
+	p.fullFrom, p.fullTo, p.fullDir = l.Full[0], l.Full[1], l.FullDir
+	if l.Nth > 0 {
+		p.broken = []breakage{{l.Fails, l.Nth, false}}
+	}
+	return p
+}
+
+// Script simulates the lives of a job. After them, if it is needed, there is one in which nothing goes wrong.
 func Script(seed uint64, create func(w *World) Job, lives ...Life) Result {
 	w := newWorld(seed, 0)
 	w.keep = 2
@@ -26,30 +71,20 @@ func Script(seed uint64, create func(w *World) Job, lives ...Life) Result {
 }
 
 func (w *World) script(lives []Life) error {
-	for i, l := range lives {
-		if l.Point == "" {
-			if i < len(lives)-1 {
-				return fmt.Errorf("life %d of %d comes to the end", i+1, len(lives))
-			}
-			return w.calm(l.Parallelism)
-		}
-		p := calmPlan(w.plans, most)
-		if l.Parallelism > 0 {
-			p.parallelism = l.Parallelism
-		}
-		p.every = 1 + w.plans.Int64N(6) // many epochs
-		p.killPoint, p.killHit = l.Point, l.Hit
-		switch err := w.live(p); {
-		case err == nil:
+	for _, l := range lives {
+		switch err := w.live(l.plan(w.plans)); {
+		case err == nil && l.Point != "":
 			return fmt.Errorf("the job comes to its end and does not pass %s %d times", l.Point, l.Hit)
-		case !errors.Is(err, ErrKilled):
+		case err == nil:
+			return w.finish()
+		case !errors.Is(err, ErrKilled) && !errors.Is(err, errOff):
 			return err
 		}
 		if l.Power {
 			w.losePower()
 		}
 	}
-	return errors.New("the last life is to bring the job to its end")
+	return w.calm()
 }
 
 // Points returns the names of the fault points at which a process of a job that is exactly once can die.
@@ -88,7 +123,7 @@ func (w *World) atPoint(point string, hit int) error {
 			if w.plans.IntN(2) == 0 {
 				w.losePower()
 			}
-			return w.calm(0)
+			return w.calm()
 		}
 		if point == "file.withdraw" {
 			if err := w.harm(true); err != nil {

@@ -21,6 +21,10 @@ type Result struct {
 	// Counts counts what was done to the job, by name, and Steps the turns that tasks took.
 	Counts map[string]int
 	Steps  int
+	// Statuses counts the times that the status of the job was asked for, Epochs those that the job says it has decided, and Files is how many files
+	// its checkpoints take at the end.
+	Statuses, Files int
+	Epochs          int64
 	// Repeat is the command that repeats the simulation, where there is one.
 	Repeat string
 }
@@ -46,6 +50,7 @@ func Run(seed uint64, create func(w *World) Job, o Options) Result {
 func (w *World) result(err error) Result {
 	return Result{
 		Seed: w.Seed, Err: err, Counts: w.counts, Steps: w.steps, History: w.history.Sum(), Recent: w.history.Recent(), Lives: w.lives,
+		Statuses: w.statuses, Epochs: w.last.Epochs, Files: len(files(w.mem, StateDir)),
 	}
 }
 
@@ -72,7 +77,7 @@ func (w *World) simulate(create func(w *World) Job, o Options) error {
 			return err
 		}
 	}
-	return w.calm(0)
+	return w.calm()
 }
 
 // most is how many subtasks a job has at most, where nothing else is said.
@@ -94,14 +99,10 @@ func (w *World) live(p plan) error {
 	return err
 }
 
-// calm lets the job come to its end, at a parallelism if it is not 0.
-func (w *World) calm(parallelism int) error {
+// calm lets the job come to its end.
+func (w *World) calm() error {
 	for range 2 + len(w.damages) { // a life may end because of damage, which is put back then
-		p := calmPlan(w.plans, most)
-		if parallelism > 0 {
-			p.parallelism = parallelism
-		}
-		err := w.live(p)
+		err := w.live(calmPlan(w.plans, most))
 		if err == nil {
 			return w.finish()
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ import (
 
 // StateDir is where the jobs of simulations keep their checkpoints, and OutDir where file sinks may write, each in a directory of its own.
 const (
-	StateDir = "/state"
-	OutDir   = "/out"
+	StateDir = "/millracetest/state"
+	OutDir   = "/millracetest/files"
 )
 
 // Job is what is simulated.
@@ -34,6 +35,8 @@ type Job struct {
 	Look func(l Look) error
 	// Check is called when the job has come to its end, with its last status.
 	Check func(s millrace.Status) error
+	// FS, if set, makes of the disk what the process sees as its file system.
+	FS func(m *fsx.Mem) fsx.FS
 	// Configure, if set, changes how each life is configured.
 	Configure func(c *millrace.Config)
 }
@@ -63,6 +66,7 @@ type World struct {
 	lives   []string
 	life    *life
 	job     Job
+	name    string // of the job
 	damages []damage
 	// passed counts the passes of fault points over all lives.
 	passed map[string]int
@@ -73,7 +77,8 @@ type World struct {
 	// shaken says that what was visible may have been withdrawn since the last look: a damaged checkpoint was passed over.
 	shaken bool
 	// last is the last status of the job.
-	last millrace.Status
+	last     millrace.Status
+	statuses int
 	// steps is how many turns tasks took, and parallelism that of the last life.
 	steps, parallelism int
 	// failure is the first invariant that did not hold.
@@ -246,7 +251,7 @@ func (w *World) manifests(m *fsx.Mem) []uint64 {
 
 // restorable returns the epoch that a start would go on from.
 func (w *World) restorable(m *fsx.Mem) (epoch uint64, err error) {
-	s, err := snapshot.OpenDir(m, StateDir, jobName, nil)
+	s, err := snapshot.OpenDir(m, StateDir, w.name, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -256,12 +261,6 @@ func (w *World) restorable(m *fsx.Mem) (epoch uint64, err error) {
 	}
 	return epoch, errors.Join(err, s.Close())
 }
-
-// jobName is that of all jobs in simulations: Build must use it.
-const jobName = "simulated"
-
-// JobName is the name that a simulated job must have.
-func JobName() string { return jobName }
 
 // config is how the job runs in a life.
 func (l *life) config() millrace.Config {
@@ -326,7 +325,10 @@ func (w *World) run(p plan) error {
 		l.sched.stall = l.stall
 	}
 	w.life = l
-	disk := processDisk{Mem: w.mem, locks: &l.locks}
+	disk := processDisk{FS: w.mem, locks: &l.locks}
+	if w.job.FS != nil {
+		disk.FS = w.job.FS(w.mem)
+	}
 	ctx := env.With(context.Background(), &env.Env{Sched: l.sched, FS: fsx.Inject(disk, l.operate), Fault: l.hit})
 	l.worldCtx = ctx
 	stop, cancel := context.WithCancelCause(ctx)
@@ -334,9 +336,11 @@ func (w *World) run(p plan) error {
 	result := ErrKilled
 	err := l.sched.run(func() {
 		cfg := l.config()
-		cfg.ObserveEvery = 20_000_000
+		cfg.ObserveEvery = cmp.Or(p.observe, 20*time.Millisecond)
 		cfg.Observe = w.observe
-		e := millrace.Run(stop, w.job.Build(), cfg)
+		job := w.job.Build()
+		w.name = job.Name()
+		e := millrace.Run(stop, job, cfg)
 		if !l.sched.dead {
 			result = e
 		}
@@ -376,6 +380,9 @@ func (l *life) judge(err error) error {
 	case l.stopped && errors.Is(err, errStop):
 		w.count("stop: with a last checkpoint")
 		return fmt.Errorf("%w: %w", errOff, err)
+	case l.plan.rivalStep > 0 && errors.Is(err, fsx.ErrLocked):
+		w.count("start: the first process is refused, since the second was first")
+		return fmt.Errorf("%w: %w", errOff, err)
 	case l.injected > 0 || l.plan.timeout > 0:
 		w.count("a run ends with the injected error")
 		return fmt.Errorf("%w: %w", errOff, err)
@@ -383,5 +390,8 @@ func (l *life) judge(err error) error {
 	return fmt.Errorf("nothing went wrong, and the job says: %w", err)
 }
 
-// observe checks each status.
-func (w *World) observe(s millrace.Status) { w.last = s }
+// observe notes each status.
+func (w *World) observe(s millrace.Status) {
+	w.last = s
+	w.statuses++
+}

@@ -132,7 +132,7 @@ func overlay(root, dir string) (string, error) {
 	for _, p := range plants {
 		path := filepath.Join(root, p.file)
 		if _, ok := texts[path]; !ok {
-			b, err := os.ReadFile(path) //nolint:gosec // the path is made of those above
+			b, err := os.ReadFile(path)
 			if err != nil {
 				return "", err
 			}
@@ -188,13 +188,13 @@ func checkPlants(ctx context.Context, o options) (err error) {
 		return err
 	}
 	binary := filepath.Join(dir, "sim")
-	build := exec.CommandContext(ctx, "go", "build", "-gcflags=-dwarf=false", "-overlay", description, "-o", binary, "./internal/cmd/sim") //nolint:gosec // our own paths
+	build := exec.CommandContext(ctx, "go", "build", "-gcflags=-dwarf=false", "-overlay", description, "-o", binary, "./internal/cmd/sim")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build with planted bugs: %w\n%s", err, out)
 	}
 	try := func(name string, seeds uint64) (string, error) {
-		cmd := exec.CommandContext(ctx, binary, "-seed", fmt.Sprint(o.seed), "-seeds", fmt.Sprint(seeds), "-failures", "1", "-workers", fmt.Sprint(o.workers)) //nolint:gosec // it has just been built
+		cmd := exec.CommandContext(ctx, binary, "-seed", fmt.Sprint(o.seed), "-seeds", fmt.Sprint(seeds), "-failures", "1", "-workers", fmt.Sprint(o.workers))
 		cmd.Env = append(os.Environ(), plantEnv+"="+name)
 		out, err := cmd.CombinedOutput()
 		return string(out), err

@@ -53,8 +53,10 @@ type job struct {
 	// several says that there are splits with no order between them, so nothing is late.
 	several  bool
 	branches []branch
-	// unread is how many in 1000 reads find nothing for now.
+	// quiet is how many in 1000 reads find nothing for now.
 	quiet int
+	// single says that records are read one by one.
+	single bool
 
 	sinks map[string]*sink
 	// wanted is what the model says of each sink.
@@ -91,8 +93,10 @@ type Shape struct {
 	Sinks string
 	// Several is 1 for several splits of which nothing is late, -1 for one split, 0 for either.
 	Several int
-	// Records is the least number of records of a split.
-	Records int
+	// Records is the least number of records of a split, and with Quiet the number; Empty is how many splits there are that have none, beside others.
+	Records, Empty int
+	// Quiet is how many in 1000 reads find nothing for now, if it is not 0; the others find one record.
+	Quiet int
 }
 
 // New draws a job.
@@ -110,7 +114,17 @@ func New(w *sim.World, shape Shape) sim.Job {
 	j.bound = int64(r.IntN(8)) * tick
 	base := []int64{0, -30, 1_700_000_000_000}[r.IntN(3)] * tick
 	for i := range n {
-		j.splits = append(j.splits, records(r, base, i, shape.Records))
+		sp := records(r, base, i, shape.Records)
+		if shape.Quiet > 0 {
+			sp = sp[:shape.Records]
+		}
+		j.splits = append(j.splits, sp)
+	}
+	for range shape.Empty {
+		j.splits = append(j.splits, nil)
+	}
+	if shape.Quiet > 0 {
+		j.quiet, j.single = shape.Quiet, true
 	}
 	if j.several {
 		for _, sp := range j.splits {
@@ -182,7 +196,7 @@ func Simulate(seed uint64, lines int) sim.Result {
 
 // build makes the job for a start.
 func (j *job) build() *millrace.Job {
-	jb := millrace.NewJob(sim.JobName())
+	jb := millrace.NewJob("simulated")
 	in := jb.From("source", source{memory.Splits(j.splits...), j}, millrace.EventTime(moment).OutOfOrderness(time.Duration(j.bound))).
 		Map(func(r rec) rec { j.world.Pass(); return r })
 	for _, b := range j.branches {
@@ -397,6 +411,9 @@ type reader struct {
 }
 
 func (r reader) Read(ctx context.Context, out []rec) (int, error) {
+	if r.job.single {
+		out = out[:1]
+	}
 	n, err := r.job.world.Read(len(out), r.job.quiet)
 	if n == 0 || err != nil {
 		return 0, err

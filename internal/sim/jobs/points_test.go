@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"flag"
+	"slices"
 	"testing"
 
 	"github.com/millrace-stream/millrace/internal/sim"
@@ -50,10 +51,13 @@ func TestRescale(t *testing.T) {
 				if !*full && (several > 0) != ((p+q)%2 == 0) {
 					continue
 				}
-				create := func(w *sim.World) sim.Job {
-					return jobs.New(w, jobs.Shape{Kinds: kinds, Several: several, Records: 40})
+				if !*full {
+					kinds = slices.Concat(kinds, kinds)[q%len(kinds):][:3]
 				}
-				r := sim.Script(uint64(100*p+10*q+several), create, sim.Life{Parallelism: p, Point: "manifest.published", Hit: 1 + (p+q)%3, Power: p%2 == 0}, sim.Life{Parallelism: q})
+				create := func(w *sim.World) sim.Job {
+					return jobs.New(w, jobs.Shape{Kinds: kinds, Several: several, Records: some(20, 60)})
+				}
+				r := sim.Script(uint64(100*p+10*q+several), create, sim.Life{Parallelism: p, Every: 5, Point: "manifest.published", Hit: 1 + (p+q)%2, Power: p%2 == 0}, sim.Life{Parallelism: q, Every: 8})
 				if r.Err != nil {
 					t.Errorf("from %d to %d subtasks: %v", p, q, r)
 				}
