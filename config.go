@@ -38,6 +38,11 @@ type Config struct {
 	// with nothing; a state of a process function, "id/state" or "id/state.name", does; a field of a state, "id/state.name.Field", is forgotten. What
 	// the job still has, and can read, is kept all the same. See Job.Plan.
 	Drop []string
+	// Replay are dead letters of the job, from ReadDeadLetters or elsewhere, that are to be handled again by the operators at which they failed: as if they came
+	// from the input, with their event time, before any other record. Their effect is exactly once, in the first epoch. A set that a job has handled
+	// again is passed over by later starts. What fails again is a dead letter again. A job that has finished is brought to its end once more; its windows
+	// have fired, so what reaches them is late.
+	Replay []DeadLetter
 	// Control, if not nil, is what other goroutines ask the job by: for a savepoint, to stop, to drain.
 	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
@@ -234,6 +239,9 @@ type Status struct {
 	Operators []OperatorStatus
 	// Held says, in a sentence, which split of which source holds the watermark, when it has not moved for Watchdog.StuckAfter and others are ahead.
 	Held string
+	// Imbalance says, if that ever happens, which records the ledger of an epoch did not account for: each that an operator takes is passed on, used, held, or
+	// counted as left out, and what one operator passes on the next one takes. It is also in the log, and worth a bug report.
+	Imbalance string
 	// Warnings say, in a sentence each, which sources and sinks promise less than the job does. They are also in the log, at the start.
 	Warnings []string
 	// Ended says that this is the last call; Finished that all input was handled, so that there is nothing to go on with.
@@ -399,6 +407,7 @@ func (c Config) engine(j *Job) engine.Config {
 		Log:   c.Log, ReportEvery: c.ObserveEvery,
 	}
 	e.From, e.FromAgain, e.Drop = c.From, c.FromAgain, c.Drop
+	e.Replay, e.ReplayID = c.Replay, replayID(c.Replay)
 	e.RestartFixed, e.RestartReset, e.RestartAny = c.Restart.Strategy == RestartFixed, c.Restart.ResetAfter, c.Restart.AnyError
 	if c.Restart.Strategy == RestartNever {
 		e.Restarts = 0

@@ -24,7 +24,8 @@ import (
 )
 
 // Main makes a program of a job and does not return. Its commands are run (the default), graph, validate, inspect, which shows what
-// is in a checkpoint or savepoint, and plan, which says what a start would do with it; run takes flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
+// is in a checkpoint or savepoint, plan, which says what a start would do with it, audit, which compares its ledger with what sinks have committed, and dlq for dead letters; run and
+// dlq replay take flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
 // the job has finished or was stopped, and 1 after an error, which is printed.
@@ -74,7 +75,26 @@ func command(job *Job, cfg Config) *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	runCmd := &cobra.Command{Use: "run", Short: "run the job, from its newest checkpoint if there is one", Args: cobra.NoArgs, RunE: run}
-	for _, c := range []*cobra.Command{root, runCmd} {
+	dlq := &cobra.Command{Use: "dlq", Short: "look at dead letters, or handle them again"}
+	replay := &cobra.Command{
+		Use: "replay PATH...", Short: "run the job, and let it handle dead letters again before anything else, exactly once", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			letters, err := ReadDeadLetters(paths...)
+			if err != nil {
+				return err
+			}
+			cfg.Replay = letters
+			return run(cmd, nil)
+		},
+	}
+	dlq.AddCommand(replay, &cobra.Command{
+		Use: "list PATH...", Short: "show the dead letters in files or directories that file.JSONL has written", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			letters, err := ReadDeadLetters(paths...)
+			return errors.Join(err, printLetters(cmd.OutOrStdout(), letters))
+		},
+	})
+	for _, c := range []*cobra.Command{root, runCmd, replay} {
 		f := c.Flags()
 		f.IntVar(&cfg.Parallelism, "parallelism", cfg.Parallelism, "subtasks of each operator (0: one for each CPU)")
 		f.StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints (empty: none are kept)")
@@ -112,7 +132,19 @@ func command(job *Job, cfg Config) *cobra.Command {
 	validate := &cobra.Command{Use: "validate", Short: "check the job without running it", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		return errors.Join(job.Validate(), cfg.Validate())
 	}}
-	root.AddCommand(runCmd, graph, validate, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()), commands.Rekey(fsx.OS{}, clock.System{}))
+	audit := &cobra.Command{
+		Use: "audit", Short: "compare the ledger of the newest checkpoint with what the sinks have committed", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			epoch, sinks, err := Audit(cmd.Context(), job, cfg)
+			if err != nil {
+				return err
+			}
+			return printAudit(cmd.OutOrStdout(), epoch, sinks)
+		},
+	}
+	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
+	root.AddCommand(runCmd, graph, validate, audit, dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()),
+		commands.Rekey(fsx.OS{}, clock.System{}))
 	return root
 }
 

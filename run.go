@@ -23,6 +23,9 @@ type BudgetError = engine.BudgetError
 // BlockedError is the cause of an OperatorError when an operator has not returned for too long: see WatchdogConfig.
 type BlockedError = engine.BlockedError
 
+// ImbalanceError says which records the ledger of an epoch did not account for: see Status.Imbalance. Jobs fail with it in tests with millracetest.
+type ImbalanceError = engine.ImbalanceError
+
 // Run runs a job until its input has ended, ctx is done, or it fails.
 //
 // It checks job and configuration first and returns all mistakes together. It then goes on from the newest checkpoint in
@@ -33,6 +36,9 @@ type BlockedError = engine.BlockedError
 // input has ended, all windows fire, the last epoch is committed, and Run returns nil; running such a job again does nothing.
 func Run(ctx context.Context, job *Job, cfg Config) error {
 	if err := errors.Join(job.Validate(), cfg.Validate()); err != nil {
+		return err
+	}
+	if err := job.checkReplay(cfg.Replay); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
@@ -55,7 +61,7 @@ func status(e engine.Status) Status {
 		Dropped: e.Dropped, OutOfRange: e.OutOfRange, Warnings: e.Warnings,
 		BytesRead: e.BytesRead, BytesTotal: e.BytesTotal, OpenWindows: e.OpenWindows,
 		Epoch: e.Epoch, EpochTime: e.EpochTime, BarrierPause: e.BarrierPause, Epochs: e.Epochs, FailedEpochs: e.Failed, Restarts: e.Restarts,
-		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, Held: e.Held, State: e.State, InputEnded: e.Watermark == element.EndTime,
+		Elapsed: e.Elapsed, InRun: e.InRun, Operators: e.Operators, Held: e.Held, Imbalance: e.Imbalance, State: e.State, InputEnded: e.Watermark == element.EndTime,
 	}
 	if e.Watermark > element.NoTime && e.Watermark < element.EndTime && e.In > 0 {
 		s.Watermark = operator.Time(e.Watermark)

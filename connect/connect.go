@@ -192,6 +192,18 @@ type Committer interface {
 	Close() error
 }
 
+// RecordDecoder is implemented by sources that can read a record by itself, so that dead letters can be handled again.
+type RecordDecoder[T any] interface {
+	// DecodeRecord reads a record of a split from what stood in RecordError.Raw.
+	DecodeRecord(ctx context.Context, split string, raw []byte) (T, error)
+}
+
+// Counter is implemented by committers that can tell how many records of their sink are committed. It makes an audit of a job's output possible.
+type Counter interface {
+	// Count returns how many records of the sink a reader of its output sees. It is not called while the job writes.
+	Count(ctx context.Context) (int64, error)
+}
+
 // Checker is implemented by sources and sinks that can find mistakes in their options before anything runs.
 type Checker interface {
 	// Check returns all mistakes, joined.

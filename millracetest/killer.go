@@ -52,7 +52,7 @@ func newKiller(point string, pass int) *killer {
 // world is the surroundings of a run on the disk.
 func (k *killer) world(d disk) *env.Env {
 	// With a disk behind it, state is moved there after each batch: small jobs would never need it.
-	return &env.Env{Sched: task.NewSystem(), FS: fsx.Inject(d, k.file), Fault: k.hit, EvictAll: true}
+	return &env.Env{Sched: task.NewSystem(), FS: fsx.Inject(d, k.file), Fault: k.hit, EvictAll: true, Strict: true}
 }
 
 func (k *killer) hit(point string) error {

@@ -46,7 +46,7 @@ func Run(t TB, job *millrace.Job, opts ...Option) millrace.Status {
 	}
 	var status millrace.Status
 	err = s.inTime(t, func() (err error) {
-		status, err = start(job, cfg, &env.Env{Sched: task.NewSystem(), FS: fsx.OS{}}, s.stuck)
+		status, err = start(job, cfg, &env.Env{Sched: task.NewSystem(), FS: fsx.OS{}, Strict: true}, s.stuck)
 		return err
 	})
 	if rerr := os.RemoveAll(dir); err == nil && rerr != nil {

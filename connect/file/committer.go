@@ -27,13 +27,16 @@ func (f Files[T]) OpenCommitter(ctx context.Context, info connect.SinkInfo) (con
 	if err := f.CheckSink(); err != nil {
 		return nil, err
 	}
-	return &committer{env: env.From(ctx), dir: filepath.Clean(f.path), info: info}, nil
+	e := env.From(ctx)
+	return &committer{env: e, dir: filepath.Clean(f.path), info: info, count: func(path string) (int64, error) { return f.countIn(e.FS, path) }}, nil
 }
 
 type committer struct {
 	env  *env.Env
 	dir  string
 	info connect.SinkInfo
+	// count counts the records in a part.
+	count func(path string) (int64, error)
 }
 
 // Recover brings the directory to the state of the restored epoch. Repeating it does no harm.

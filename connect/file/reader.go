@@ -384,3 +384,20 @@ func (r *reader[T]) recordError(line int64, text string, err error) error {
 	}
 	return &connect.RecordError{Where: where, Column: fe.column, Raw: []byte(text), Err: fe.err}
 }
+
+// DecodeRecord implements connect.RecordDecoder. For the columns of CSV it reads the header of the file.
+func (f Files[T]) DecodeRecord(ctx context.Context, split string, raw []byte) (record T, err error) {
+	opened, err := f.Open(ctx, connect.Split{ID: split}, nil)
+	if err != nil {
+		return record, err
+	}
+	r := opened.(*reader[T])
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if r.header {
+		return record, fmt.Errorf("file: %s has no header", r.name)
+	}
+	if err := r.dec.record(string(raw), &record); err != nil {
+		return record, r.recordError(0, string(raw), err)
+	}
+	return record, nil
+}

@@ -164,4 +164,17 @@ func (c committer[T]) Commit(_ context.Context, epoch uint64, committables [][]b
 	return nil
 }
 
+// Count implements connect.Counter.
+func (c committer[T]) Count(context.Context) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, p := range c.mu.committed {
+		if p.Owner == c.owner {
+			n += len(p.records)
+		}
+	}
+	return int64(n), nil
+}
+
 func (c committer[T]) Close() error { return nil }

@@ -159,3 +159,9 @@ func cut(b []byte, ended bool) (line []byte, ok bool) {
 	}
 	return b, ended && len(b) > 0
 }
+
+// DecodeRecord implements connect.RecordDecoder.
+func (in Input[T]) DecodeRecord(_ context.Context, _ string, raw []byte) (record T, err error) {
+	err = in.decode(string(raw), &record)
+	return record, err
+}

@@ -26,6 +26,11 @@ type attempt struct {
 
 	manifest *snapshot.Manifest // restored or last published
 	base     uint64             // the restored epoch
+	began    *snapshot.Manifest // restored; nil at a first start
+	// letters are the dead letters to handle again.
+	letters []operator.DeadLetter
+	// imbalance says what the ledger does not account for.
+	imbalance string
 	// decidedBefore counts the epochs decided before this attempt.
 	decidedBefore int64
 	coord         *epoch.Coordinator
@@ -85,7 +90,12 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 	if err := a.openCommitters(taskCtx); err != nil {
 		return a.summary(), errors.Join(err, a.closeCommitters())
 	}
-	if a.manifest != nil && a.manifest.Finished {
+	if a.toReplay() {
+		a.letters = a.cfg.Replay
+	} else if len(a.cfg.Replay) > 0 {
+		a.cfg.Log.Info("these dead letters have been handled again already", "job", a.cfg.Job, "letters", len(a.cfg.Replay))
+	}
+	if a.manifest != nil && a.manifest.Finished && len(a.letters) == 0 {
 		if a.manifest.Drained {
 			a.cfg.Log.Info("job was drained: all its windows have fired, there is nothing to go on with", "job", a.cfg.Job, "epoch", a.base)
 		} else {
@@ -116,6 +126,9 @@ func (a *attempt) run(ctx context.Context) (Summary, error) {
 		return a.summary(), err // what still runs may use all that is left open
 	}
 	a.takeErrors(&err)
+	if err == nil && a.env.Strict && !a.imported() {
+		err = a.auditSinks()
+	}
 	err = errors.Join(err, a.closeCommitters())
 	a.answer(err)
 	if err == nil && a.outcome == epoch.Stopped {
@@ -161,7 +174,7 @@ func (a *attempt) restore() error {
 		a.cfg.Log.Info("starting from the beginning: there is no checkpoint", "job", a.cfg.Job, "dir", a.cfg.Dir, "parallelism", a.cfg.Parallelism)
 		return nil
 	}
-	a.manifest, a.base = m, m.Epoch
+	a.manifest, a.began, a.base = m, m, m.Epoch
 	if len(m.Operators) > 0 {
 		a.decidedBefore = m.Operators[0].Counters["epochs"]
 	}

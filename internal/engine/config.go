@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-stream/millrace/connect"
 	"github.com/millrace-stream/millrace/internal/exchange"
 	"github.com/millrace-stream/millrace/internal/graph"
+	"github.com/millrace-stream/millrace/internal/operator"
 )
 
 // Config is a job and how to run it. All fields are set; the root package fills in defaults.
@@ -23,6 +24,9 @@ type Config struct {
 	FromAgain bool
 	// Drop names what may be lost of a checkpoint where the job has changed.
 	Drop []string
+	// Replay are dead letters to handle again, if the job has not done so already; ReplayID names the set.
+	Replay   []operator.DeadLetter
+	ReplayID string
 	// Control, if set, is asked for what the job is to do.
 	Control *Control
 	// Groups is the number of key groups.
@@ -112,6 +116,8 @@ type Status struct {
 	Operators []OperatorStatus
 	// Held says which split holds the watermark, when it has not moved for long and others are ahead.
 	Held string
+	// Imbalance says what the ledger of an epoch did not account for.
+	Imbalance string
 	// Warnings say which sources and sinks promise less than the job.
 	Warnings []string
 }
@@ -134,6 +140,11 @@ type OperatorStatus struct {
 	ID, Kind string
 	// In and Out count records taken and passed on; the others those left out, as in Status.
 	In, Out, Late, Ahead, Filtered, Duplicates, Conflicts, Misses, Dropped int64
+	// Used counts records that have had their effect in a FlatMap or process function, which pass on others than they take. Held is how many of the records
+	// taken waited in a SortByTime or Async at the last checkpoint.
+	Used, Held int64
+	// Replayed counts dead letters that were handled again.
+	Replayed int64
 	// Skipped and DeadLettered count records that have failed, as in Status.
 	Skipped, DeadLettered int64
 	// Retries counts requests of Async, and records with an error policy, that were tried again after a failure, Fallbacks requests whose result was made from an error.

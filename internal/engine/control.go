@@ -249,6 +249,9 @@ func (a *attempt) repeats(own, to *snapshot.Manifest) string {
 	return strings.Join(parts, ", ")
 }
 
+// imported reports whether the newest checkpoint is one that was taken over and not gone on from.
+func (a *attempt) imported() bool { return a.manifest != nil && a.manifest.Imported }
+
 // shown returns the epoch behind which sinks must withdraw what they have shown.
 func (a *attempt) shownEpoch() uint64 {
 	if m := a.manifest; m != nil && m.Imported && m.From.Job == a.cfg.Job {

@@ -20,9 +20,15 @@ type publication struct {
 func (a *attempt) publish(f epoch.Publish) {
 	m, err := a.newManifest(f)
 	p := &publication{manifest: m}
-	if err := a.overBudget(m); err != nil {
-		a.fail(err)
-		return
+	if err == nil {
+		err := a.overBudget(m)
+		if err == nil {
+			err = a.checkLedger(m)
+		}
+		if err != nil {
+			a.fail(err)
+			return
+		}
 	}
 	if err != nil {
 		a.mail.post(mail{published: p, err: err})
@@ -112,6 +118,7 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 		m.From = a.manifest.From
 	}
 	m.Drained = f.Finished && a.draining
+	a.noteReplays(m)
 	m.Operators[0].Counters["epochs"] = a.decidedBefore + a.epochs + 1
 	return m, snapshot.Extend(a.manifest, m, files)
 }

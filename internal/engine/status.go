@@ -49,7 +49,12 @@ func (a *attempt) status() Status {
 	}
 	s.InRun = a.inRun + s.In - a.inBefore
 	s.addState(a.tier)
-	s.Held = a.dog.held
+	s.Held, s.Imbalance = a.dog.held, a.imbalance
+	if a.manifest != nil {
+		for i := range s.Operators {
+			s.Operators[i].Held = counters(a.manifest, s.Operators[i].ID)["held"]
+		}
+	}
 	return s
 }
 
@@ -64,6 +69,8 @@ func (s *Status) add(c *operator.Counters, to *OperatorStatus) {
 	to.Duplicates += c.Duplicates.Load()
 	to.Conflicts += c.Conflicts.Load()
 	to.Dropped += c.Dropped.Load()
+	to.Used += c.Used.Load()
+	to.Replayed += c.Replayed.Load()
 	to.Skipped += c.Skipped.Load()
 	to.DeadLettered += c.DeadLettered.Load()
 	to.Retries += c.Retries.Load()
@@ -142,7 +149,7 @@ func (a *attempt) summary() Summary {
 			s.Operators = append(s.Operators, OperatorStatus{
 				ID: o.ID, Kind: o.Kind, In: c["in"], Out: c["out"], Late: c["late"], Ahead: c["ahead"], Filtered: c["filtered"],
 				Duplicates: c["duplicates"], Conflicts: c["conflicts"], Misses: c["misses"], Dropped: c["dropped"],
-				Skipped: c["skipped"], DeadLettered: c["dead_lettered"],
+				Used: c["used"], Replayed: c["replayed"], Held: c["held"], Skipped: c["skipped"], DeadLettered: c["dead_lettered"],
 				OutOfRange: c["out_of_range"], Retries: c["retries"], Fallbacks: c["fallbacks"], PreAggregated: c["pre_aggregated"],
 				Ended: a.manifest.Finished,
 			})

@@ -73,6 +73,8 @@ type taskRun struct {
 	drained bool
 	// nextPoll is how long the source has waited before it looked again, 0 when it had records.
 	nextPoll time.Duration
+	// replayed says that dead letters have been handled again.
+	replayed bool
 	stopped  bool // a final barrier has been sent: nothing more is read
 
 	cutting *cut // a cut whose state is not all encoded yet
@@ -309,6 +311,9 @@ func (t *taskRun) readLoop() error {
 		if err := t.obey(); err != nil {
 			return err
 		}
+		if err := t.replay(); err != nil {
+			return err
+		}
 		if b := t.trigger(); b != nil {
 			if err := t.cut(*b); err != nil {
 				return err
@@ -426,6 +431,9 @@ func (t *taskRun) inputLoop() error {
 	for {
 		t.turns.Add(1)
 		if err := t.obey(); err != nil {
+			return err
+		}
+		if err := t.replay(); err != nil {
 			return err
 		}
 		if t.cutting != nil {
@@ -568,6 +576,7 @@ func (t *taskRun) cut(b element.Barrier) error {
 		}
 		counters := map[string]int64{}
 		o.counters.Add(counters)
+		counters["held"] = piece.Held
 		c.pieces = append(c.pieces, cutPiece{node: o.node, Cut: piece, counters: counters})
 	}
 	// Passing the barrier on is not part of the pause: there the task waits for those after it, as with any batch.

@@ -26,6 +26,8 @@ type Env struct {
 	StateFault func(op, file string) error
 	// EvictAll makes keyed state with a disk behind it move everything there after each batch: results must not show it.
 	EvictAll bool
+	// Strict makes a job fail when its ledger does not balance, which is only told of in production.
+	Strict bool
 	// Plan, if set, is given the graph of a job that is about to run; its error ends the run. So a test takes an operator
 	// as the API made it, and drives it by itself.
 	Plan func(*graph.Graph) error

@@ -134,6 +134,7 @@ type pool[K comparable, V any] struct {
 	beside  bool // large blocks lie beside the heap
 	scratch []*scratch[K, V]
 	parts   [][]part[K, V]
+	encoded []*encoded
 }
 
 // get returns an empty block of n slots (a power of two) that the caller holds for a table.
@@ -296,5 +297,33 @@ func (p *pool[K, V]) giveParts(ps []part[K, V]) {
 	defer p.mu.Unlock()
 	if len(p.parts) < 2 {
 		p.parts = append(p.parts, ps[:0])
+	}
+}
+
+// What is kept of the memory that sections of Deep states are encoded to.
+const (
+	maxEncoded     = 256
+	maxEncodedSize = 64 << 10
+)
+
+// takeEncoded returns an empty section.
+func (p *pool[K, V]) takeEncoded() *encoded {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := len(p.encoded); l > 0 {
+		e := p.encoded[l-1]
+		p.encoded = p.encoded[:l-1]
+		return e
+	}
+	return &encoded{}
+}
+
+// giveEncoded takes one back.
+func (p *pool[K, V]) giveEncoded(e *encoded) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.encoded) < maxEncoded && cap(e.data) <= maxEncodedSize {
+		e.data, e.entries = e.data[:0], e.entries[:0]
+		p.encoded = append(p.encoded, e)
 	}
 }

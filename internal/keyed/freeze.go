@@ -191,7 +191,7 @@ func (f *frozen[K, V]) Step() bool {
 func (s *Space[K, V]) encode(pt *part[K, V]) {
 	f := pt.owner
 	sc := s.pool.takeScratch()
-	pt.bytes = &encoded{}
+	pt.bytes = s.pool.takeEncoded()
 	// encoded takes everything: it has no error to return.
 	_ = f.entriesOf(pt, sc, pt.bytes)
 	s.pool.giveScratch(sc)

@@ -135,7 +135,7 @@ func (w *world) run(t tb, cfg millrace.Config, kill *killer, few int) (bool, mil
 	disk := fsx.Inject(w.disk, func(fsx.Op) error { return kill.pass(placeFiles) })
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	ctx = env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: disk, Fault: kill.pass})
+	ctx = env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: disk, Fault: kill.pass, Strict: true})
 	var last millrace.Status
 	cfg.Observe = func(s millrace.Status) { last = s }
 	err := millrace.Run(ctx, job, cfg)

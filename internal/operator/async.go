@@ -461,20 +461,21 @@ func (a *asyncOp[T, U]) flush() error {
 
 // Freeze saves all that has not left. The record of a request that runs is read here too; calls must not change it.
 func (a *asyncOp[T, U]) Freeze(uint64) (Cut, error) {
-	state := beginAsyncState(a.emit.told)
+	state, held := beginAsyncState(a.emit.told), int64(0)
 	for _, f := range []*fifo[asyncItem[T, U]]{&a.queue, &a.waiting} {
 		for i := range f.len() {
 			it := f.at(i)
 			switch {
 			case it.request != nil && it.request.left, it.idle: // sources say anew that they are idle
 			case it.request != nil:
+				held++
 				state = a.Codec.Append(appendAsyncRecord(state, it.request.at), &it.request.record)
 			default:
 				state = appendAsyncWatermark(state, it.wm)
 			}
 		}
 	}
-	return Cut{State: state}, nil
+	return Cut{State: state, Held: held}, nil
 }
 
 func (a *asyncOp[T, U]) Completed(uint64) {}

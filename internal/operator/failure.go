@@ -55,6 +55,8 @@ type DeadLetter struct {
 	Panic bool   `json:"panic,omitempty"`
 	// Attempts is how often it was tried.
 	Attempts int `json:"attempts"`
+	// Replays is how often it was a dead letter before, that was handled again and failed again.
+	Replays int `json:"replays,omitempty"`
 	// Encoding says what Raw is: "raw" is what the source has read, "json" the record as encoding/json writes it, "text" the record as fmt prints
 	// it, when it cannot be written as JSON.
 	Encoding string `json:"encoding"`
@@ -78,6 +80,8 @@ type failures struct {
 	// letters is nil when there are no dead letters.
 	letters *Emitter[DeadLetter]
 	told    logLimit
+	// replays is that of letters, while one is handled again.
+	replays int
 }
 
 // logLimit bounds the log lines about records: a few at once, then one in a while.
@@ -205,7 +209,7 @@ func (f *failures) log(x *failure) {
 }
 
 func (f *failures) letter(x *failure) DeadLetter {
-	l := DeadLetter{Job: f.c.Job, Operator: f.c.ID, Error: x.err.Error(), Attempts: x.attempts}
+	l := DeadLetter{Job: f.c.Job, Operator: f.c.ID, Error: x.err.Error(), Attempts: x.attempts, Replays: f.replays}
 	if p, ok := errors.AsType[*PanicError](x.err); ok {
 		l.Error, l.Panic = fmt.Sprintf("panic: %v", p.Value), true // without the stack, which differs from run to run
 	}

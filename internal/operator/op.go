@@ -75,6 +75,8 @@ type Cut struct {
 	State []byte
 	// Frozen are the named keyed states.
 	Frozen []NamedFrozen
+	// Held is how many of the records taken wait in the state to be passed on.
+	Held int64
 	// Finish, if set, makes the output of a sink durable.
 	Finish connect.Finish
 	// Release, if set, gives the output that a sink has held to its writer. It is called once, beside the task, when the epoch is decided, or
@@ -154,6 +156,10 @@ type Counters struct {
 	Duplicates, Conflicts atomic.Int64
 	// Dropped counts records left out because they came too fast.
 	Dropped atomic.Int64
+	// Used counts records that have had their effect in an operator that passes on others than it takes. Only process functions and FlatMap count it.
+	Used atomic.Int64
+	// Replayed counts dead letters that were handled again.
+	Replayed atomic.Int64
 	// Skipped counts records left out because they have failed, DeadLettered those put into DeadLetterSide because of that.
 	Skipped, DeadLettered atomic.Int64
 	// Retries counts requests and records tried again after a failure, Fallbacks those whose result was made from an error.
@@ -188,6 +194,8 @@ func (c *Counters) Add(m map[string]int64) {
 	m["duplicates"] += c.Duplicates.Load()
 	m["conflicts"] += c.Conflicts.Load()
 	m["dropped"] += c.Dropped.Load()
+	m["used"] += c.Used.Load()
+	m["replayed"] += c.Replayed.Load()
 	m["skipped"] += c.Skipped.Load()
 	m["dead_lettered"] += c.DeadLettered.Load()
 	m["retries"] += c.Retries.Load()
@@ -209,6 +217,8 @@ func (c *Counters) Restore(m map[string]int64) {
 	c.Duplicates.Store(m["duplicates"])
 	c.Conflicts.Store(m["conflicts"])
 	c.Dropped.Store(m["dropped"])
+	c.Used.Store(m["used"])
+	c.Replayed.Store(m["replayed"])
 	c.Skipped.Store(m["skipped"])
 	c.DeadLettered.Store(m["dead_lettered"])
 	c.Retries.Store(m["retries"])

@@ -155,6 +155,7 @@ type processOp[K comparable, T, O any] struct {
 	// With an error policy: the batch, the record at hand, and how many records there were in emit before it.
 	in       *element.Of[T]
 	at, mark int
+	used     int64
 }
 
 const (
@@ -267,6 +268,7 @@ func (x *processOp[K, T, O]) Process(b element.Batch) error {
 			return err
 		}
 	}
+	p.c.Counters.Used.Add(int64(len(in.Records)))
 	return x.flush()
 }
 
@@ -314,6 +316,7 @@ func (x *processOp[K, T, O]) run(from, to int) (at int, err error) {
 			p.change(c)
 		}
 		p.holds, p.pending = true, p.pending[:0]
+		x.used++
 	}
 	return x.at, nil
 }
@@ -339,6 +342,8 @@ func (x *processOp[K, T, O]) undo() {
 
 func (x *processOp[K, T, O]) settle() error {
 	x.hold(false)
+	x.c.Counters.Used.Add(x.used)
+	x.used = 0
 	if err := x.sides.flush(); err != nil {
 		return err
 	}
@@ -371,7 +376,10 @@ func (x *processOp[K, T, O]) end(err error) error {
 	return x.failed()
 }
 
-func (x *processOp[K, T, O]) count(n int) { x.c.Counters.In.Add(int64(n)) }
+func (x *processOp[K, T, O]) count(n int) {
+	x.c.Counters.In.Add(int64(n))
+	x.c.Counters.Used.Add(int64(n)) // else the job fails
+}
 
 func (x *processOp[K, T, O]) flush() error {
 	x.c.Counters.Watermark.Store(x.clock)

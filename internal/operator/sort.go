@@ -45,6 +45,7 @@ type sortOp[K comparable, T any] struct {
 	late  *Emitter[T]
 	queue wakeups[K]
 	due   []released[K, T]
+	held  int64 // the records in pane
 	// key is the key of the record at hand; a local one would be allocated for each record.
 	key K
 }
@@ -76,6 +77,7 @@ func (s *sortOp[K, T]) Open(c *Context) error {
 	}
 	s.pane = s.space.Ensure(0)
 	s.pane.Each(func(k *K, v *Waiting[T], h uint64) bool {
+		s.held += int64(len(v.List))
 		if len(v.List) > 0 {
 			s.queue.push(wakeup[K]{at: v.List[0].At, key: *k, hash: h})
 		}
@@ -159,6 +161,7 @@ func (s *sortOp[K, T]) hold(in *element.Of[T], i int) error {
 		s.Detach(&held.Record)
 	}
 	v.List = slices.Insert(v.List, at, held)
+	s.held++
 	if at == 0 {
 		w := wakeup[K]{at: t, key: *k, hash: h}
 		if s.KeyCodec.Clone != nil {
@@ -220,6 +223,7 @@ func (s *sortOp[K, T]) collect(e wakeup[K]) {
 	}
 	v := s.pane.Update(&e.key, e.hash)
 	n := upTo(v.List, s.clock)
+	s.held -= int64(n)
 	for _, x := range v.List[:n] {
 		s.due = append(s.due, released[K, T]{e.key, x})
 	}
@@ -234,7 +238,7 @@ func (s *sortOp[K, T]) collect(e wakeup[K]) {
 }
 
 func (s *sortOp[K, T]) Freeze(epoch uint64) (Cut, error) {
-	return Cut{State: clockState(s.clock), Frozen: []NamedFrozen{{sortState, s.space.Freeze(epoch)}}}, nil
+	return Cut{State: clockState(s.clock), Held: s.held, Frozen: []NamedFrozen{{sortState, s.space.Freeze(epoch)}}}, nil
 }
 
 func (s *sortOp[K, T]) Completed(epoch uint64) { s.space.Completed(epoch) }

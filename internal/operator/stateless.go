@@ -369,6 +369,7 @@ type flatMapOp[T, U any] struct {
 	// With an error policy: the batch, the record at hand, and how many records there were in emit before it.
 	in       *element.Of[T]
 	at, mark int
+	used     int64
 	give     func(U)
 }
 
@@ -426,6 +427,7 @@ func (f *flatMapOp[T, U]) Process(b element.Batch) error {
 	for ; step < len(in.Steps); step++ {
 		f.emit.Advance(in.Steps[step].Time)
 	}
+	f.c.Counters.Used.Add(int64(len(in.Records)))
 	in.Free()
 	return f.emit.Flush()
 }
@@ -451,7 +453,7 @@ func (f *flatMapOp[T, U]) run(from, to int) (at int, err error) {
 			at, err = f.at, caught(p)
 		}
 	}()
-	for f.at = from; f.at < to && !f.emit.Full(); f.at++ {
+	for f.at = from; f.at < to && !f.emit.Full(); f.at, f.used = f.at+1, f.used+1 {
 		f.mark = f.emit.Mark()
 		if err := f.fn(&f.in.Records[f.at], f.in.Times[f.at], f.give); err != nil {
 			return f.at, err
@@ -463,6 +465,8 @@ func (f *flatMapOp[T, U]) run(from, to int) (at int, err error) {
 func (f *flatMapOp[T, U]) undo() { f.emit.Cut(f.mark) }
 
 func (f *flatMapOp[T, U]) settle() error {
+	f.c.Counters.Used.Add(f.used)
+	f.used = 0
 	if f.emit.Full() {
 		return f.emit.Flush()
 	}

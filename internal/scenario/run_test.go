@@ -269,7 +269,7 @@ func (w *world) runNow(part, parallelism, dieAt int) error {
 	case w.script.has("at-most-once"):
 		cfg.Delivery = millrace.AtMostOnce
 	}
-	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part)}), job, cfg)
+	err = millrace.Run(env.With(ctx, &env.Env{Sched: task.NewSystem(), FS: w.disk, Fault: w.script.fault(part), Strict: true}), job, cfg)
 	if (errors.Is(err, errStopped) || errors.Is(err, millrace.ErrStopped)) && part < len(w.script.parts)-1 {
 		return nil
 	}

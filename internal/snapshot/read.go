@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -106,12 +107,13 @@ func (c *chainReader) group(f, g int) error {
 	return nil
 }
 
-// closeExcept closes the files that are not in keep: a long history does not take a descriptor for every file.
+// closeExcept closes the files that are not in keep: a long history does not take a descriptor for every file. It does so in their order, so
+// that the same restore asks the same of the disk.
 func (c *chainReader) closeExcept(keep []int) error {
 	var err error
-	for f, cur := range c.open {
+	for _, f := range slices.Sorted(maps.Keys(c.open)) {
 		if !slices.Contains(keep, f) {
-			err = errors.Join(err, cur.r.close())
+			err = errors.Join(err, c.open[f].r.close())
 			delete(c.open, f)
 		}
 	}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"compress/gzip"
+	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/millrace-stream/millrace/internal/cmd/witness"
@@ -50,7 +54,44 @@ func openInput(o options) (*input, error) {
 	if in.every = o.every; in.every <= 0 {
 		in.every = int64(in.records/35 + 1)
 	}
-	return in, in.read(files)
+	return in, errors.Join(in.read(files), in.readFlights())
+}
+
+// readFlights finds, in the input itself, the flights that are accepted and those that are refused.
+func (in *input) readFlights() error {
+	f, err := os.Open(in.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := gzip.NewReader(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", in.path, err)
+	}
+	rows := csv.NewReader(text)
+	if _, err := rows.Read(); err != nil { // the names of the columns
+		return fmt.Errorf("%s: %w", in.path, err)
+	}
+	for {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.path, err)
+		}
+		delay, err := strconv.Atoi(row[2])
+		distance, err2 := strconv.Atoi(row[3])
+		if err := errors.Join(err, err2); err != nil {
+			return fmt.Errorf("%s: flight %s: %w", in.path, row[0], err)
+		}
+		switch {
+		case distance >= farther:
+			in.want["refused"] = append(in.want["refused"], row[0]+","+strconv.FormatBool(distance >= farthest))
+		case delay >= longDelay:
+			in.want["accepted"] = append(in.want["accepted"], row[0])
+		}
+	}
 }
 
 // read takes over the references of tumbling, sliding and session windows, and that of the late rule, which becomes two.

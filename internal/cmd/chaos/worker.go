@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -53,6 +54,13 @@ type (
 		ID    int64     `csv:"id"`
 		Start time.Time `csv:"start,unixms"`
 	}
+	acceptedRow struct {
+		ID int64 `csv:"id"`
+	}
+	refusedRow struct {
+		ID    int64 `csv:"id"`
+		Panic bool  `csv:"panic"`
+	}
 	two   struct{ A, B int64 }
 	three struct{ A, B, C int64 }
 	four  struct{ A, B, C, D int64 }
@@ -73,7 +81,36 @@ func (f flight) hub() bool {
 }
 
 // outputNames are the folders of the outputs.
-var outputNames = []string{"tumbling", "sliding", "sessions", "kept", "late"}
+var outputNames = []string{"tumbling", "sliding", "sessions", "kept", "late", "accepted", "refused"}
+
+// Flights from farther on are refused, those from farthest on by a panic. Of the others, those with a long delay are accepted.
+const (
+	farther   = 2500
+	farthest  = 4000
+	longDelay = 200
+)
+
+// accept fails for flights that go too far.
+func accept(_ *millrace.Context, f flight, emit func(acceptedRow)) error {
+	switch {
+	case f.Distance >= farthest:
+		panic(fmt.Sprintf("flight %d goes %d miles", f.ID, f.Distance))
+	case f.Distance >= farther:
+		return fmt.Errorf("flight %d goes %d miles", f.ID, f.Distance)
+	case f.Delay >= longDelay:
+		emit(acceptedRow{f.ID})
+	}
+	return nil
+}
+
+// refused takes a flight out of its dead letter.
+func refused(l millrace.DeadLetter) (refusedRow, error) {
+	var f flight
+	if err := json.Unmarshal(l.Raw, &f); err != nil {
+		return refusedRow{}, fmt.Errorf("dead letter of %s, encoded as %s: %w", l.Place, l.Encoding, err)
+	}
+	return refusedRow{f.ID, l.Panic}, nil
+}
 
 // build makes the job. One source waits for the worst delay of the month, the other for half an hour.
 func build(data, out string) *millrace.Job {
@@ -98,6 +135,18 @@ func build(data, out string) *millrace.Job {
 	flights.KeyBy(flight.origin).Window(window.Session(time.Hour)).
 		Aggregate("sessions", agg.Combine3(count, agg.Sum(flight.distance), latest, func(a, b, c int64) three { return three{a, b, c} })).
 		Map(sliding).To("sessions-files", file.CSV[slidingRow](dir("sessions")))
+
+	accepted := flights.FlatMap(accept).As("accepted").OnError(millrace.ErrorPolicy{Action: millrace.DeadLetterRecord})
+	accepted.To("accepted-files", file.CSV[acceptedRow](dir("accepted")))
+	millrace.DeadLetters(accepted).
+		FlatMap(func(_ *millrace.Context, l millrace.DeadLetter, emit func(refusedRow)) error {
+			r, err := refused(l)
+			if err == nil {
+				emit(r)
+			}
+			return err
+		}).
+		To("refused-files", file.CSV[refusedRow](dir("refused")))
 
 	hours := job.From("hasty", file.CSV[flight](data), millrace.EventTime(flight.at).OutOfOrderness(30*time.Minute)).
 		KeyBy(flight.nothing).Window(window.Tumbling(time.Hour))

@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Result is what came of a simulation.
+type Result struct {
+	Seed uint64
+	// Err is the first thing that was wrong; nil if nothing was.
+	Err error
+	// History is a number that two simulations share only if the same happened in both, and Recent its last lines.
+	History uint64
+	Recent  []string
+	// Lives says of each life of the process what was to happen in it and how it ended.
+	Lives []string
+	// Counts counts what was done to the job, by name, and Steps the turns that tasks took.
+	Counts map[string]int
+	Steps  int
+	// Repeat is the command that repeats the simulation, where there is one.
+	Repeat string
+}
+
+// Options are those of a simulation.
+type Options struct {
+	// Recent is how many lines of the history are kept.
+	Recent int
+	// Repeat is the command that runs the simulation again, for those who read of its failure.
+	Repeat string
+	// Lives is the most lives before the one in which nothing goes wrong; 0 means 4.
+	Lives int
+}
+
+// Run simulates one job: lives in which things go wrong, and one in which nothing does and the job must come to its end.
+func Run(seed uint64, create func(w *World) Job, o Options) Result {
+	w := newWorld(seed, o.Recent)
+	r := w.result(w.simulate(create, o))
+	r.Repeat = o.Repeat
+	return r
+}
+
+func (w *World) result(err error) Result {
+	return Result{
+		Seed: w.Seed, Err: err, Counts: w.counts, Steps: w.steps, History: w.history.Sum(), Recent: w.history.Recent(), Lives: w.lives,
+	}
+}
+
+func (w *World) simulate(create func(w *World) Job, o Options) error {
+	lives := o.Lives
+	if lives == 0 {
+		lives = 4
+	}
+	w.keep = 1 + w.plans.IntN(3)
+	w.job = create(w)
+	for range w.plans.IntN(lives + 1) {
+		p := drawPlan(w.plans, most)
+		if w.shaken && w.plans.IntN(4) == 0 {
+			p.killStep, p.killChange, p.killPoint, p.killHit = 0, 0, "file.withdraw", 1 // a place that is passed only now
+		}
+		err := w.live(p)
+		if err == nil {
+			return w.finish()
+		}
+		if !errors.Is(err, errOff) && !errors.Is(err, ErrKilled) {
+			return err
+		}
+		if err := w.between(); err != nil {
+			return err
+		}
+	}
+	return w.calm(0)
+}
+
+// most is how many subtasks a job has at most, where nothing else is said.
+const most = 4
+
+// live runs the job once, as planned, and notes how that ended.
+func (w *World) live(p plan) error {
+	if w.parallelism > 0 && p.parallelism != w.parallelism {
+		w.count("rescale: another parallelism")
+	}
+	w.parallelism = p.parallelism
+	w.history.note("life %d: %v", len(w.lives)+1, p)
+	err := w.run(p)
+	end := "to the end"
+	if err != nil {
+		end = err.Error()
+	}
+	w.lives = append(w.lives, fmt.Sprintf("%v: %s", p, end))
+	return err
+}
+
+// calm lets the job come to its end, at a parallelism if it is not 0.
+func (w *World) calm(parallelism int) error {
+	for range 2 + len(w.damages) { // a life may end because of damage, which is put back then
+		p := calmPlan(w.plans, most)
+		if parallelism > 0 {
+			p.parallelism = parallelism
+		}
+		err := w.live(p)
+		if err == nil {
+			return w.finish()
+		}
+		if !errors.Is(err, errOff) {
+			return err
+		}
+	}
+	return errors.New("the job does not come to its end although nothing goes wrong any more")
+}
+
+// between is what happens to the disk between two lives.
+func (w *World) between() error {
+	if w.plans.IntN(2) == 0 {
+		w.losePower()
+	} else {
+		w.count("kill: the disk stays as it was")
+	}
+	if err := w.look(false); err != nil {
+		return err
+	}
+	if w.plans.IntN(3) > 0 {
+		return nil
+	}
+	return w.harm(false)
+}
+
+// harm damages the checkpoints on the disk, where there is an older one to go back to: any file, or both copies of the newest manifest.
+func (w *World) harm(manifest bool) error {
+	epochs := w.manifests(w.mem)
+	if len(epochs) < 2 {
+		return nil
+	}
+	var newest, all []string
+	for _, path := range files(w.mem, StateDir) {
+		if !isCheckpoint(path) {
+			continue
+		}
+		all = append(all, path)
+		if strings.Contains(path, fmt.Sprintf("manifest-%020d", epochs[len(epochs)-1])) {
+			newest = append(newest, path)
+		}
+	}
+	victims := newest // both copies: so the job must go back
+	if !manifest && w.plans.IntN(2) == 0 {
+		victims = []string{all[w.plans.IntN(len(all))]}
+	}
+	for _, path := range victims {
+		if len(victims) > 1 {
+			w.count("damage: both copies of the newest manifest")
+		}
+		d, err := w.ruin(path)
+		if err != nil {
+			return err
+		}
+		w.damages = append(w.damages, d)
+	}
+	w.shaken = true
+	return nil
+}
+
+// putBack undoes all damage, as from a backup, and reports whether there was any.
+func (w *World) putBack() bool {
+	some := len(w.damages) > 0
+	for _, d := range slices.Backward(w.damages) {
+		if _, err := w.mem.Stat(filepath.Dir(d.path)); err == nil {
+			if err := overwrite(w.mem, d.path, d.was); err != nil {
+				return false
+			}
+		}
+	}
+	w.damages = nil
+	return some
+}
+
+// finish checks what the job has left behind at its end.
+func (w *World) finish() error {
+	if err := w.look(true); err != nil {
+		return err
+	}
+	if err := w.tidy(); err != nil {
+		return err
+	}
+	if err := w.job.Check(w.last); err != nil {
+		return fmt.Errorf("at the end: %w", err)
+	}
+	return nil
+}
+
+// tidy checks that the directory of checkpoints holds what is needed and no more.
+func (w *World) tidy() error {
+	epochs := w.manifests(w.mem)
+	if len(epochs) == 0 {
+		return errors.New("the job has finished and there is no checkpoint")
+	}
+	if len(epochs) > w.keep+1 && len(w.damages) == 0 { // the last may be removed at the next start
+		return fmt.Errorf("%d checkpoints are kept, there are %d", w.keep, len(epochs))
+	}
+	now, err1 := w.restorable(w.mem.CrashClone(ones{}))
+	later, err2 := w.restorable(w.worst())
+	if now != later {
+		return fmt.Errorf("the job has finished in epoch %d, and after a power loss it would go on from %d", now, later)
+	}
+	return errors.Join(err1, err2)
+}
+
+// String tells what happened.
+func (r Result) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d", r.Seed)
+	for i, l := range r.Lives {
+		fmt.Fprintf(&b, "\n  life %d, %s", i+1, l)
+	}
+	for _, line := range r.Recent {
+		fmt.Fprintf(&b, "\n    %s", line)
+	}
+	if r.Err != nil {
+		fmt.Fprintf(&b, "\n  wrong: %v", r.Err)
+		if r.Repeat != "" {
+			fmt.Fprintf(&b, "\n  repeat it with: %s", r.Repeat)
+		}
+	}
+	return b.String()
+}
