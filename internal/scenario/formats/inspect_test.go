@@ -294,6 +294,15 @@ func TestInspectOfARunningJob(t *testing.T) {
 	cfg := config(2)
 	cfg.Checkpoint = millrace.CheckpointConfig{Dir: dir, Interval: time.Millisecond, Keep: 1}
 	cfg.Control = &millrace.Control{}
+	begun := make(chan struct{})
+	done := false
+	cfg.ObserveEvery = time.Millisecond
+	cfg.Observe = func(s millrace.Status) {
+		if s.Epoch > 0 && !done {
+			done = true
+			close(begun)
+		}
+	}
 	end := make(chan error, 1)
 	task.NewSystem().Go("job", func() {
 		in := millracetest.Script[order]()
@@ -302,6 +311,7 @@ func TestInspectOfARunningJob(t *testing.T) {
 		}
 		end <- millrace.Run(t.Context(), job(in.StayOpen(), memory.NewSink[string]()), cfg)
 	})
+	<-begun
 	epochs := map[string]bool{}
 	for looked := 0; looked < 40; {
 		text, err := inspected(t, fsx.OS{}, dir)
@@ -310,8 +320,6 @@ func TestInspectOfARunningJob(t *testing.T) {
 			first, _, _ := strings.Cut(text, " of job ")
 			epochs[first] = true
 			looked++
-		case len(epochs) == 0: // there is no checkpoint yet
-			time.Sleep(time.Millisecond)
 		case !errors.Is(err, fs.ErrNotExist): // a job as fast as this one may take away one checkpoint after the other
 			t.Fatal(err)
 		}
