@@ -202,7 +202,7 @@ const clockSize = 8
 // progress reads watermarks and splits.
 func (o *Operator) progress(m *snapshot.OperatorState) error {
 	wm := int64(math.MaxInt64)
-	any := false
+	known := false
 	for _, b := range m.Subtasks {
 		switch {
 		case m.Kind == "source":
@@ -210,7 +210,7 @@ func (o *Operator) progress(m *snapshot.OperatorState) error {
 			if err := json.Unmarshal(b, &s); err != nil {
 				return fmt.Errorf("positions of the source: %w", err)
 			}
-			wm, any = min(wm, s.Watermark), true
+			wm, known = min(wm, s.Watermark), true
 			for _, sp := range s.Splits {
 				split := Split{ID: sp.ID, Records: sp.Records, Bytes: sp.Bytes, Newest: timeText(sp.Newest)}
 				if sp.Position != nil {
@@ -222,10 +222,10 @@ func (o *Operator) progress(m *snapshot.OperatorState) error {
 				o.Splits = append(o.Splits, split)
 			}
 		case m.Types["key"] != "" && len(b) == clockSize:
-			wm, any = min(wm, int64(binary.BigEndian.Uint64(b))), true
+			wm, known = min(wm, int64(binary.BigEndian.Uint64(b))), true
 		}
 	}
-	if any {
+	if known {
 		o.Watermark = timeText(wm)
 	}
 	slices.SortFunc(o.Splits, func(a, b Split) int { return cmp.Compare(a.ID, b.ID) })

@@ -11,9 +11,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/millrace-stream/millrace"
+	"github.com/millrace-stream/millrace/connect/memory"
 	"github.com/millrace-stream/millrace/internal/commands"
 	"github.com/millrace-stream/millrace/internal/fsx"
+	"github.com/millrace-stream/millrace/internal/task"
+	"github.com/millrace-stream/millrace/millracetest"
 )
 
 // inspected runs the command inspect.
@@ -226,7 +231,7 @@ func TestInspectMistakes(t *testing.T) {
 	}{
 		{nil, "inspect: name the directory of a checkpoint or savepoint"},
 		{[]string{"nowhere"}, "inspect: snapshot: look into nowhere: open nowhere: no such file or directory"},
-		{[]string{"testdata"}, "inspect: snapshot: look into testdata: no usable checkpoint"},
+		{[]string{"testdata"}, "inspect: snapshot: look into testdata: there are several jobs (v1, v2): name one"},
 		{[]string{filepath.Join(v1, "savepoint"), "--epoch", "7"}, "inspect: snapshot: look into testdata/v1/savepoint: the savepoint is of epoch 6, not 7"},
 		{[]string{filepath.Join(v1, "checkpoints"), "--epoch", "2"}, "inspect: snapshot: look into testdata/v1/checkpoints: there is no checkpoint of epoch 2"},
 		{
@@ -280,5 +285,52 @@ func TestInspectWhileTheJobRuns(t *testing.T) {
 	left = 1
 	if _, err := inspected(t, vanishing{left: &left}, filepath.Join("testdata", "v1", "savepoint")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of a savepoint, which nobody removes: %v", err)
+	}
+}
+
+// TestInspectOfARunningJob looks at a job that takes checkpoints all the time and keeps one.
+func TestInspectOfARunningJob(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(2)
+	cfg.Checkpoint = millrace.CheckpointConfig{Dir: dir, Interval: time.Millisecond, Keep: 1}
+	cfg.Control = &millrace.Control{}
+	begun := make(chan struct{})
+	done := false
+	cfg.ObserveEvery = time.Millisecond
+	cfg.Observe = func(s millrace.Status) {
+		if s.Epoch > 0 && !done {
+			done = true
+			close(begun)
+		}
+	}
+	end := make(chan error, 1)
+	task.NewSystem().Go("job", func() {
+		in := millracetest.Script[order]()
+		for i := range allOrders {
+			in = in.Records(orderNumber(i)).Wait(time.Millisecond)
+		}
+		end <- millrace.Run(t.Context(), job(in.StayOpen(), memory.NewSink[string]()), cfg)
+	})
+	<-begun
+	epochs := map[string]bool{}
+	for looked := 0; looked < 40; {
+		text, err := inspected(t, fsx.OS{}, dir)
+		switch {
+		case err == nil:
+			first, _, _ := strings.Cut(text, " of job ")
+			epochs[first] = true
+			looked++
+		case !errors.Is(err, fs.ErrNotExist): // a job as fast as this one may take away one checkpoint after the other
+			t.Fatal(err)
+		}
+	}
+	if err := cfg.Control.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-end; !errors.Is(err, millrace.ErrStopped) {
+		t.Fatal(err)
+	}
+	if len(epochs) < 2 {
+		t.Errorf("it has seen %v", epochs)
 	}
 }
