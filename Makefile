@@ -8,6 +8,7 @@ export CGO_ENABLED ?= 0
 
 GO           ?= go
 KILLS        ?= 100
+SEEDS        ?= 2000
 FUZZTIME     ?= 20s
 BENCH        ?= .
 BENCHTIME    ?= 1s
@@ -24,7 +25,7 @@ LINT          = $(GO) tool -modfile=tools/go.mod golangci-lint
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup build test check lint fmt vet race bench nexmark latency curves peers large reference chaos demo fraud fuzz extremes clean
+.PHONY: help setup build test check lint fmt vet race bench nexmark latency curves peers large reference chaos sim demo fraud fuzz extremes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +87,9 @@ large: setup ## keyed state larger than memory: 50M keys in 512 MB beside all in
 
 chaos: setup ## kill a running job KILLS=100 times and compare its output with what SQL computes
 	$(GO) run ./internal/cmd/chaos -kills $(KILLS)
+
+sim: setup ## run random jobs in SEEDS=2000 simulated worlds: crashes, power losses, failing disks, any order of tasks
+	$(GO) run ./internal/cmd/sim -seeds $(SEEDS)
 
 demo: setup ## watch a real job run, be killed and go on
 	$(GO) run ./examples/flights/demo

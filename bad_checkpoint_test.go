@@ -50,7 +50,7 @@ func serial(state string) millrace.Config {
 // TestChangedJobsAreRefused restores a checkpoint into a job that is another in one way each.
 func TestChangedJobsAreRefused(t *testing.T) {
 	type state struct{ N int64 }
-	type wider struct{ N, M int64 }
+	type other struct{ N string }
 	var in []ride
 	for i := range 2000 {
 		in = append(in, ride{Base: fmt.Sprint(i % 5), At: int64(i), N: 1})
@@ -77,38 +77,38 @@ func TestChangedJobsAreRefused(t *testing.T) {
 		},
 		{
 			"operator removed", func(j *millrace.Job) { source(j).To("out", memory.NewSink[ride]()) }, nil,
-			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or give it up: Drop "op"`,
 		},
 		{
 			"operator renamed", func(j *millrace.Job) { process(j, "op2") }, nil,
-			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+			changed + `operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or give it up: Drop "op"`,
 		},
 		{
 			"source renamed", func(j *millrace.Job) {
 				j.From("in2", memory.Of(in...), millrace.EventTime(ride.time)).KeyBy(ride.base).
 					Process("op", func(p *millrace.Proc[string, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
 			}, nil,
-			changed + `operator "in" (source) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory`,
+			changed + `operator "in" (source) is in the checkpoint and not in the job: its state would be lost; bring it back, or give it up: Drop "in"`,
 		},
 		{
 			"another kind", func(j *millrace.Job) {
 				minute(source(j)).Aggregate("op", count()).To("out", counts())
 			}, nil,
-			changed + `operator "op" was a process in the checkpoint and is a aggregate now (JOB:LINE): give the new one another id`,
+			changed + `operator "op" was a process in the checkpoint and is a aggregate now (JOB:LINE): give the new one another id, or give it up: Drop "op"`,
 		},
 		{
 			"another state type", func(j *millrace.Job) {
-				source(j).KeyBy(ride.base).Process("op", func(p *millrace.Proc[string, wider, ride], r ride) error { return nil }).
+				source(j).KeyBy(ride.base).Process("op", func(p *millrace.Proc[string, other, ride], r ride) error { return nil }).
 					To("out", memory.NewSink[ride]())
 			}, nil,
-			changed + `operator "op" (JOB:LINE): state was "struct{N int64}" in the checkpoint and is "struct{N int64;M int64}" now: bring the old one back, or start anew in another directory`,
+			changed + `operator "op" (JOB:LINE): state was "struct{N int64}" in the checkpoint and is "struct{N string}" now (N was int64 and is string): bring the old one back, or give it up: Drop "op/state"`,
 		},
 		{
 			"another key type", func(j *millrace.Job) {
 				source(j).KeyBy(func(r ride) int64 { return r.N }).
 					Process("op", func(p *millrace.Proc[int64, state, ride], r ride) error { return nil }).To("out", memory.NewSink[ride]())
 			}, nil,
-			changed + `operator "op" (JOB:LINE): key was "string" in the checkpoint and is "int64" now: bring the old one back, or start anew in another directory`,
+			changed + `operator "op" (JOB:LINE): key was "string" in the checkpoint and is "int64" now: bring the old one back, or give it up: Drop "op"`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

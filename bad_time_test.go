@@ -220,6 +220,25 @@ func TestWatermarkReachesTheLastOfManyAfterRestart(t *testing.T) {
 	}
 }
 
+// TestEndLeavesIdleInputsAlone: the last input of a task that was not idle ends. From then on the task holds nothing up, and those behind it
+// must hear of it, or they wait for ever.
+func TestEndLeavesIdleInputsAlone(t *testing.T) {
+	noLeaks(t)
+	in, out := t.TempDir(), counts()
+	appendTo(t, filepath.Join(in, "a.csv"), "key,at,n\n"+rows("a", 1, 2, 61))
+	var open atomic.Bool
+	ends := gated[reading]{memory.Splits([]reading{{"e", time.Unix(5, 0), 1}}, []reading{{"e", time.Unix(7, 0), 1}}), &open}
+	timing := millrace.EventTime(reading.time)
+	job := millrace.NewJob("deep")
+	job.From("ends", ends, timing).Union(job.From("in", file.CSV[reading](in).Follow(5*time.Millisecond), timing)).
+		KeyBy(reading.key).Window(window.Tumbling(time.Minute)).Aggregate("n", agg.Count[reading]()).To("out", out)
+	drive(t, job, live(t.TempDir()), steps(
+		func(s millrace.Status) bool { return s.In == 3 && s.Epoch > 10 }, // the second subtask of in, which has no file, has said that it is idle
+		func(millrace.Status) bool { open.Store(true); return true },
+		func(millrace.Status) bool { return panes(out) == "a@0=2 e@0=2" },
+	))
+}
+
 // TestSourceThatEndedStaysEndedAfterRestart: records of the other source are judged as if nobody had stopped the job, from the
 // first one on.
 func TestSourceThatEndedStaysEndedAfterRestart(t *testing.T) {

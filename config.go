@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/millrace-stream/millrace/connect"
@@ -38,6 +39,10 @@ type Config struct {
 	// again is passed over by later starts. What fails again is a dead letter again. A job that has finished is brought to its end once more; its windows
 	// have fired, so what reaches them is late.
 	Replay []DeadLetter
+	// Drop names what a job that has changed may lose of its checkpoint or savepoint, where the start would be refused without: an operator, "id", begins
+	// with nothing; a state of a process function, "id/state" or "id/state.name", does; a field of a state, "id/state.name.Field", is forgotten. What
+	// the job still has, and can read, is kept all the same. See Job.Plan.
+	Drop []string
 	// Control, if not nil, is what other goroutines ask the job by: for a savepoint, to stop, to drain.
 	Control *Control
 	// Restart says what happens after failures that may go away by themselves.
@@ -313,6 +318,9 @@ func (c Config) Validate() error {
 	if c.FromAgain && c.From == "" {
 		wrong("FromAgain without From: there is no savepoint to go back to")
 	}
+	if slices.Contains(c.Drop, "") {
+		wrong("Drop has an empty name: name an operator, a state of it, or a field")
+	}
 	k := c.Checkpoint
 	for _, d := range []struct {
 		name  string
@@ -394,7 +402,7 @@ func (c Config) engine(j *Job) engine.Config {
 		State: engine.StateConfig{Disk: c.State.Backend == DiskBackend, Dir: c.State.Dir, Memory: c.State.MemoryBudget},
 		Log:   c.Log, ReportEvery: c.ObserveEvery,
 	}
-	e.From, e.FromAgain = c.From, c.FromAgain
+	e.From, e.FromAgain, e.Drop = c.From, c.FromAgain, c.Drop
 	e.Replay, e.ReplayID = c.Replay, replayID(c.Replay)
 	e.RestartFixed, e.RestartReset, e.RestartAny = c.Restart.Strategy == RestartFixed, c.Restart.ResetAfter, c.Restart.AnyError
 	if c.Restart.Strategy == RestartNever {

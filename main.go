@@ -1,6 +1,7 @@
 package millrace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-stream/millrace/internal/clock"
+	"github.com/millrace-stream/millrace/internal/commands"
 	"github.com/millrace-stream/millrace/internal/console"
+	"github.com/millrace-stream/millrace/internal/fsx"
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate, audit and dlq; run and dlq replay take
-// flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
+// Main makes a program of a job and does not return. Its commands are run (the default), graph, validate, inspect, which shows what
+// is in a checkpoint or savepoint, plan, which says what a start would do with it, audit, and dlq, which lists dead letters or handles them again; run
+// and dlq replay take flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
 // the job has finished or was stopped, and 1 after an error, which is printed.
@@ -97,6 +101,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 		f.DurationVar(&cfg.Checkpoint.Interval, "checkpoint-interval", cfg.Checkpoint.Interval, "time from one epoch to the next (0: 1s)")
 		f.StringVar(&cfg.From, "from", cfg.From, "directory of a savepoint to begin at, if the job has not begun")
 		f.BoolVar(&cfg.FromAgain, "from-again", cfg.FromAgain, "go back to the savepoint although the job has checkpoints of its own")
+		f.StringSliceVar(&cfg.Drop, "drop", cfg.Drop, "what a changed job may lose of its state: operator, operator/state or operator/state.Field (see plan)")
 		f.StringVar(&flags.savepoint, "savepoint-on-stop", "", "directory for a savepoint that is written when a signal stops the job")
 		f.BoolVar(&flags.drain, "drain-on-stop", false, "let a signal end the input instead: all windows fire and the job has finished")
 		f.IntVar(&cfg.Restart.Attempts, "restart-attempts", cfg.Restart.Attempts, "restarts in a row after failures that may go away (0: none)")
@@ -134,8 +139,43 @@ func command(job *Job, cfg Config) *cobra.Command {
 		},
 	}
 	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
-	root.AddCommand(runCmd, graph, validate, audit, dlq)
+	root.AddCommand(runCmd, graph, validate, audit, dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()))
 	return root
+}
+
+// planCommand says what a start would do with a savepoint or checkpoint.
+func planCommand(job *Job, cfg *Config) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "plan [DIR]", Short: "say what of a savepoint or checkpoint the job would keep, migrate, drop or refuse", Args: cobra.MaximumNArgs(1),
+		Long: `Plan compares the job with a savepoint, or with the newest of its checkpoints, and says what a start would do with each operator and state. It writes nothing
+and does not run the job. The exit status is 1 if the start would be refused.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			steps, err := job.Plan(*cfg, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			refused := 0
+			for _, s := range steps {
+				name := s.Operator
+				if s.State != "" {
+					name += "/" + s.State
+				}
+				if s.Action == PlanRefuse {
+					refused++
+				}
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s: %s\n", s.Action, cmp.Or(name, job.Name()), s.Text); err != nil {
+					return err
+				}
+			}
+			if refused > 0 {
+				return fmt.Errorf("plan: the job would not start: %d of %d steps are refused", refused, len(steps))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringSliceVar(&cfg.Drop, "drop", cfg.Drop, "what the job may lose: operator, operator/state or operator/state.Field")
+	cmd.Flags().IntVar(&cfg.KeyGroups, "key-groups", cfg.KeyGroups, "number of key groups (0: 128)")
+	return cmd
 }
 
 func runMain(cmd *cobra.Command, job *Job, cfg Config, flags mainFlags) error {

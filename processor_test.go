@@ -400,15 +400,15 @@ func TestRestoreWithAnotherStateIsRefused(t *testing.T) {
 		{"longer lives", func(s *state.Set[string]) { s.List[string]("l"); s.Value[int64]("n"); s.Value[int64]("more") }, ""},
 		{
 			"another type", func(s *state.Set[string]) { s.Value[int32]("n"); s.List[string]("l") },
-			`state.n was "int64" in the checkpoint and is "int32" now: bring the old one back, or start anew in another directory`,
+			`state.n was "int64" in the checkpoint and is "int32" now (was int64 and is int32): bring the old one back, or give it up: Drop "p/state.n"`,
 		},
 		{
 			"gone", func(s *state.Set[string]) { s.Value[int64]("n") },
-			`state.l was "list string" in the checkpoint and is "" now: bring the old one back, or start anew in another directory`,
+			`state.l was "list string" in the checkpoint and is "" now: bring the old one back, or give it up: Drop "p/state.l"`,
 		},
 		{
 			"expiring", func(s *state.Set[string]) { s.Value[int64]("n", state.ExpireAfter(1)); s.List[string]("l") },
-			`state.n was "int64" in the checkpoint and is "int64, expires by event time" now: bring the old one back, or start anew in another directory`,
+			`state.n was "int64" in the checkpoint and is "int64, expires by event time" now (it was one value and is one value, expires by event time): bring the old one back, or give it up: Drop "p/state.n"`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

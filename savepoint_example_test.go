@@ -88,3 +88,59 @@ func ExampleControl_Drain() {
 	fmt.Println(out.Records(), err)
 	// Output: [00:00: 2 01:00: 1] <nil>
 }
+
+// What a job that has changed would do with a savepoint: the sum is kept under another name, the number is wider, and a state that is gone stands in
+// the way until it is named in Drop.
+func ExampleJob_Plan() {
+	type before struct {
+		Cents int64
+		N     int32
+	}
+	type after struct {
+		Amount int64 `state:"Cents"`
+		N      int64
+	}
+	sums := func(in millracetest.Scripted[int], id string, f func(s millrace.Keyed[bool, int], id string) millrace.Stream[int]) *millrace.Job {
+		job := millrace.NewJob("sums")
+		f(job.From("in", in).KeyBy(func(n int) bool { return n < 0 }), id).To("out", memory.NewSink[int]())
+		return job
+	}
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	save := filepath.Join(dir, "save")
+	old := func(s millrace.Keyed[bool, int], id string) millrace.Stream[int] {
+		return s.Process(id, func(p *millrace.Proc[bool, before, int], n int) error { p.State().N++; return nil })
+	}
+	job := sums(millracetest.Script[int]().Records(1, 2, 3).StayOpen(), "sum", old)
+	err = runs(job, millrace.Config{}, 3, func(c *millrace.Control) error { return c.Stop(context.Background(), save) })
+	fmt.Println(err)
+
+	changed := func(s millrace.Keyed[bool, int], id string) millrace.Stream[int] {
+		return s.Process(id, func(p *millrace.Proc[bool, after, int], n int) error { p.State().N++; return nil })
+	}
+	for _, c := range []struct {
+		id   string
+		drop []string
+	}{{"sum", nil}, {"total", nil}, {"total", []string{"sum"}}} {
+		steps, err := sums(millracetest.Script[int](), c.id, changed).Plan(millrace.Config{Drop: c.drop}, save)
+		if err != nil {
+			fmt.Println(err)
+		}
+		for _, s := range steps {
+			if s.Action != millrace.PlanKeep {
+				fmt.Println(s.Action, s.Operator, s.State, s.Text)
+			}
+		}
+	}
+	// Output:
+	// millrace: stopped
+	// migrate sum state N was int32 and is int64
+	// refuse sum  operator "sum" (process) is in the checkpoint and not in the job: its state would be lost; bring it back, or give it up: Drop "sum"
+	// new total  process begins with nothing: it is not in the checkpoint
+	// drop sum  given up, as asked for: operator "sum" (process) is in the checkpoint and not in the job: its state would be lost; bring it back
+	// new total  process begins with nothing: it is not in the checkpoint
+}

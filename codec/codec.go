@@ -78,10 +78,16 @@ func (c *compiled[T]) Decode(src []byte, v *T) ([]byte, error) {
 	return rest, nil
 }
 
+// Shape is Describe.
+func (*compiled[T]) Shape() string { return Describe[T]() }
+
 // selfCodec is the codec of a type that encodes itself.
 type selfCodec[T any] struct{}
 
 func (selfCodec[T]) Append(dst []byte, v *T) []byte { return any(v).(Self).AppendState(dst) }
+
+// Shape is Describe.
+func (selfCodec[T]) Shape() string { return Describe[T]() }
 
 func (selfCodec[T]) Decode(src []byte, v *T) ([]byte, error) {
 	rest, err := any(v).(Self).DecodeState(src)

@@ -124,6 +124,9 @@ func (p *program) push(o op, minimum int) {
 }
 
 func (c *compiler) addStruct(p *program, t reflect.Type, off uintptr, path string) error {
+	if err := checkNames(t, path); err != nil {
+		return err
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Name == "_" {

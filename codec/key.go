@@ -37,6 +37,9 @@ type Key[K comparable] struct {
 	Uint func(k *K) uint64
 	// StringOf returns the key as a string, without a copy. It is nil unless K is a string type.
 	StringOf func(k *K) string
+	// Shape is the description of the encoding, as Describe gives it for K. By is that of the part at its beginning whose hash has the upper half
+	// of Hash, and so chooses the key group; usually it is all.
+	Shape, By string
 }
 
 // Mix is the hash of an integer key: the finalizer of SplitMix64, a bijection in which every bit of the result depends on every
@@ -67,6 +70,8 @@ func KeyFor[K comparable]() (*Key[K], error) {
 		Hash:    func(k *K) uint64 { return p.hash(unsafe.Pointer(k)) },
 		Compare: func(a, b *K) int { return p.compare(unsafe.Pointer(a), unsafe.Pointer(b)) },
 	}
+	key.Shape = Describe[K]()
+	key.By = key.Shape
 	if l := p.find(ordString); l != nil {
 		key.Clone = func(k *K) { l.each(unsafe.Pointer(k), cloneString) }
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,6 +181,7 @@ func (a *attempt) restore() error {
 	if err := errors.Join(a.compatible(m), a.neverAgain(m)); err != nil {
 		return err
 	}
+	a.adopt(m)
 	a.cfg.Log.Info("going on from checkpoint", "job", a.cfg.Job, "epoch", m.Epoch, "parallelism", m.Parallelism, "now", a.cfg.Parallelism)
 	return nil
 }
@@ -191,46 +191,36 @@ func (a *attempt) compatible(m *snapshot.Manifest) error {
 	if m.Job != a.cfg.Job {
 		return fmt.Errorf("the checkpoint in %s is of job %q, not %q: give this job a directory of its own", a.cfg.Dir, m.Job, a.cfg.Job)
 	}
-	if m.Groups != a.cfg.Groups {
-		return fmt.Errorf("the checkpoint of job %q has %d key groups, the configuration says %d: their number is fixed at the first start; set KeyGroups to %d",
-			a.cfg.Job, m.Groups, a.cfg.Groups, m.Groups)
+	err := Refused(PlanRestore(a.cfg.Graph, a.cfg.Groups, m, a.cfg.Drop))
+	switch {
+	case err == nil:
+		return nil
+	case m.Groups != a.cfg.Groups:
+		return err
 	}
-	now := map[string]*graph.Node{}
-	for _, n := range a.cfg.Graph.Nodes {
-		now[n.ID] = n
-	}
-	var errs []error
-	for i := range m.Operators {
-		old := &m.Operators[i]
-		n, ok := now[old.ID]
-		switch {
-		case !ok && !stateless(old):
-			errs = append(errs, fmt.Errorf("operator %q (%s) is in the checkpoint and not in the job: its state would be lost; bring it back, or start anew in another directory", old.ID, old.Kind))
-		case ok && string(n.Kind) != old.Kind && !stateless(old):
-			errs = append(errs, fmt.Errorf("operator %q was a %s in the checkpoint and is a %s now (%s): give the new one another id", old.ID, old.Kind, n.Kind, n.Where()))
-		case ok:
-			errs = append(errs, sameTypes(old, n))
+	return fmt.Errorf("job %q has changed since its checkpoint %d and cannot go on from it:\n%w", a.cfg.Job, m.Epoch, err)
+}
+
+// adopt takes a checkpoint over as far as the job can, and says what becomes of the rest.
+func (a *attempt) adopt(m *snapshot.Manifest) {
+	steps := PlanRestore(a.cfg.Graph, a.cfg.Groups, m, a.cfg.Drop)
+	for _, s := range steps {
+		log := a.cfg.Log.Info
+		if s.Loses {
+			log = a.cfg.Log.Warn
+		}
+		switch s.Action {
+		case PlanMigrate:
+			log("state is migrated", "job", a.cfg.Job, "operator", s.Operator, "state", s.State, "change", s.Text)
+		case PlanDrop:
+			log("state is dropped", "job", a.cfg.Job, "operator", s.Operator, "state", s.State, "why", s.Text)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("job %q has changed since its checkpoint %d and cannot go on from it:\n%w", a.cfg.Job, m.Epoch, err)
-	}
-	return nil
+	a.manifest = without(m, steps)
 }
 
 func stateless(o *snapshot.OperatorState) bool {
 	return len(o.Committables) == 0 && !slices.ContainsFunc(o.Subtasks, func(b []byte) bool { return len(b) > 0 })
-}
-
-func sameTypes(old *snapshot.OperatorState, n *graph.Node) error {
-	var errs []error
-	for role, was := range old.Types {
-		if is := n.Types[role]; is != was {
-			errs = append(errs, fmt.Errorf("operator %q (%s): %s was %q in the checkpoint and is %q now: bring the old one back, or start anew in another directory", n.ID, n.Where(), role, was, is))
-		}
-	}
-	slices.SortFunc(errs, func(x, y error) int { return cmp.Compare(x.Error(), y.Error()) })
-	return errors.Join(errs...)
 }
 
 // openCommitters opens the sinks' committers and brings what they show into line with the checkpoint.

@@ -142,6 +142,11 @@ func (a *attempt) sinkInfo(id string, sub, parallelism int) connect.SinkInfo {
 	}
 }
 
+// migrator is a Visitor that is told how what it reads was written.
+type migrator interface {
+	From(old snapshot.Schema) error
+}
+
 // restoreInto tells an operator what the checkpoint says about it.
 func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 	if a.manifest == nil {
@@ -156,12 +161,15 @@ func (a *attempt) restoreInto(o *instance, sub, lo, hi int) {
 	if sub == 0 { // totals are kept by the first subtask; the others count on from zero
 		o.counters.Restore(st.Counters)
 	}
-	o.context.Load = func(state string, v snapshot.Visitor) error {
-		return a.store.Read(a.manifest, id, state, lo, hi, v)
-	}
 	o.context.LoadGroups = func(state string, lo, hi int, v snapshot.Visitor) error {
+		if from, ok := v.(migrator); ok && a.manifest.Has(id, state) {
+			if err := from.From(st.Schema(state)); err != nil {
+				return err
+			}
+		}
 		return a.store.Read(a.manifest, id, state, lo, hi, v)
 	}
+	o.context.Load = func(state string, v snapshot.Visitor) error { return o.context.LoadGroups(state, lo, hi, v) }
 }
 
 // wire connects the operators of a task: inside the chain by direct call, to other tasks by edges.

@@ -25,6 +25,8 @@ type Config struct {
 	// Replay are dead letters to handle again, if the job has not done so already; ReplayID names the set.
 	Replay   []operator.DeadLetter
 	ReplayID string
+	// Drop names what may be lost of a checkpoint where the job has changed.
+	Drop []string
 	// Control, if set, is asked for what the job is to do.
 	Control *Control
 	// Groups is the number of key groups.

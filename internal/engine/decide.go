@@ -106,6 +106,12 @@ func (a *attempt) newManifest(f epoch.Publish) (*snapshot.Manifest, error) {
 			for k, v := range p.counters {
 				o.Counters[k] += v
 			}
+			for _, f := range p.Frozen {
+				if o.Schemas == nil {
+					o.Schemas = map[string]snapshot.Schema{}
+				}
+				o.Schemas[f.State] = f.Schema()
+			}
 		}
 	}
 	if a.manifest != nil {

@@ -20,8 +20,12 @@ import (
 	"github.com/millrace-stream/millrace/internal/task"
 )
 
-// pollInterval is how often a source whose splits are all at their end looks again.
-const pollInterval = 10 * time.Millisecond
+// A source whose splits are all at their end looks again after firstPoll, and from then on after twice as long each time, up to pollInterval: one that has records
+// every millisecond does not make them wait, and one that is quiet costs nothing.
+const (
+	firstPoll    = 100 * time.Microsecond
+	pollInterval = 10 * time.Millisecond
+)
 
 // taskRun is one task: a chain of operator instances, the edges into and out of it, and the goroutine that runs them.
 //
@@ -44,9 +48,11 @@ type taskRun struct {
 	inbox  *exchange.Inbox
 	heads  []operator.Receiver // by input
 	clocks *progress.Combiner
-	align  *epoch.Alignment
-	edges  []*exchange.Edge // all edges out
-	flush  []operator.Flusher
+	// saidIdle says that those behind this task know that all its inputs are idle.
+	saidIdle bool
+	align    *epoch.Alignment
+	edges    []*exchange.Edge // all edges out
+	flush    []operator.Flusher
 	// at is the operator that runs, for errors and the watchdog: an index of ops, or behind them of exits.
 	at atomic.Int32
 	// turns counts the turns of the task's loop and its waits; rests says that it waits, ended that it has ended.
@@ -67,6 +73,8 @@ type taskRun struct {
 	drained bool
 	// replayed says that dead letters have been handled again.
 	replayed bool
+	// nextPoll is how long the source has waited before it looked again, 0 when it had records.
+	nextPoll time.Duration
 	stopped  bool // a final barrier has been sent: nothing more is read
 
 	cutting *cut // a cut whose state is not all encoded yet
@@ -364,6 +372,7 @@ func (t *taskRun) poll(limit int) error {
 	t.unsaved += t.ops[0].counters.In.Load() - before
 	switch result {
 	case operator.PollMore:
+		t.nextPoll = 0
 		return t.linger()
 	case operator.PollEnded:
 		if !t.drained {
@@ -375,7 +384,8 @@ func (t *taskRun) poll(limit int) error {
 		}
 		return t.rest(task.Forever)
 	default:
-		return t.rest(pollInterval)
+		t.nextPoll = min(max(2*t.nextPoll, firstPoll), pollInterval)
+		return t.rest(t.nextPoll)
 	}
 }
 
@@ -467,20 +477,24 @@ func (t *taskRun) take(input int, el element.Element) error {
 		t.combine(input, h)
 		return t.heads[input].Process(el.Batch)
 	case element.KindWatermark:
+		awake := t.saidIdle
 		if err := t.wakeInput(input); err != nil {
 			return err
 		}
 		out, advanced := t.clocks.Advance(input, el.Time)
-		return t.moved(input, out, advanced)
+		if awake && !t.saidIdle && out > element.NoTime {
+			advanced = true // those behind must hear that the watermark holds again, also when it stays
+		}
+		if err := t.moved(input, out, advanced); err != nil {
+			return err
+		}
+		return t.sayIdle(input) // the end of the last input that was active leaves the idle ones
 	case element.KindIdle:
 		out, advanced := t.clocks.SetIdle(input, true)
 		if err := t.moved(input, out, advanced); err != nil {
 			return err
 		}
-		if t.clocks.AllIdle() {
-			return t.heads[input].Idle()
-		}
-		return nil
+		return t.sayIdle(input)
 	case element.KindBarrier:
 		aligned, err := t.align.Barrier(input, el.Barrier)
 		if err != nil {
@@ -505,11 +519,21 @@ func (t *taskRun) follow() {
 	}
 }
 
+// sayIdle says, once, that the inputs that are left are all idle.
+func (t *taskRun) sayIdle(input int) error {
+	if t.saidIdle || !t.clocks.AllIdle() {
+		return nil
+	}
+	t.saidIdle = true
+	return t.heads[input].Idle()
+}
+
 // wakeInput ends the idleness of an input that has something to say.
 func (t *taskRun) wakeInput(input int) error {
 	if t.clocks.Status(input) != progress.Idle {
 		return nil
 	}
+	t.saidIdle = false
 	out, advanced := t.clocks.SetIdle(input, false)
 	return t.moved(input, out, advanced)
 }

@@ -2,9 +2,13 @@ package keyed
 
 import (
 	"math/bits"
+	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/millrace-stream/millrace/internal/keyed/offheap"
 )
 
 // slot is one place of a table. meta is 0 when the slot is empty. Otherwise its lower 48 bits are those of the hash, the next 15 are the stamp
@@ -59,20 +63,78 @@ func limitOf(n int) int { return n * 5 / 8 }
 //     next use.
 //
 // Between two Freezes refs can only sink, so one check per table and epoch is enough.
+//
+// Large blocks of slots without pointers lie beside the heap. They go back to the system when the pool does not keep them, and else with the block
+// itself: a task that ends leaves its blocks to the collector.
 type block[K comparable, V any] struct {
-	slots []slot[K, V]
-	refs  atomic.Int32
+	slots   []slot[K, V]
+	refs    atomic.Int32
+	mapped  []byte // the memory of slots, nil on the heap
+	cleanup runtime.Cleanup
+}
+
+// least is the size in bytes from which on blocks lie beside the heap.
+var least = offheap.Least
+
+// PutBesideHeap lets all blocks that may lie beside the heap do so, also small ones. Tests of the operators call it before anything else: who looks at a table
+// that is not there any more, or at an entry that has moved, ends the process then.
+func PutBesideHeap() { least = 1 }
+
+// newBlock returns an empty block of n slots.
+func newBlock[K comparable, V any](n int, beside bool) *block[K, V] {
+	var z slot[K, V]
+	if size := n * int(unsafe.Sizeof(z)); beside && size >= least {
+		if m := offheap.Map(size); m != nil {
+			b := &block[K, V]{slots: unsafe.Slice((*slot[K, V])(unsafe.Pointer(&m[0])), n), mapped: m}
+			b.cleanup = runtime.AddCleanup(b, offheap.Unmap, m)
+			return b
+		}
+	}
+	return &block[K, V]{slots: make([]slot[K, V], n)}
+}
+
+// free gives the memory of a block that nobody holds back at once.
+func (b *block[K, V]) free() {
+	if b.mapped == nil {
+		return
+	}
+	b.cleanup.Stop()
+	m := b.mapped
+	b.slots, b.mapped = nil, nil
+	offheap.Unmap(m)
+}
+
+// hasPointers is what the collector would say: what may have none lies beside the heap. Layouts do not tell, since a type may have one of its own.
+func hasPointers(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return false
+	case reflect.Array:
+		return t.Len() > 0 && hasPointers(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasPointers(t.Field(i).Type) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
 }
 
 // pool keeps cleared blocks for reuse, by size. Owner and writers use it.
 type pool[K comparable, V any] struct {
 	mu      sync.Mutex
 	free    [48][]*block[K, V]
-	held    int // slots in free
-	live    int // slots in blocks that tables hold
-	share   int // if not 0, one part of live in so many may be kept for reuse; otherwise half of it and a little
+	held    int  // slots in free
+	live    int  // slots in blocks that tables hold
+	share   int  // if not 0, one part of live in so many may be kept for reuse; otherwise half of it and a little
+	beside  bool // large blocks lie beside the heap
 	scratch []*scratch[K, V]
 	parts   [][]part[K, V]
+	encoded []*encoded
 }
 
 // get returns an empty block of n slots (a power of two) that the caller holds for a table.
@@ -90,7 +152,7 @@ func (p *pool[K, V]) get(n int) *block[K, V] {
 		return b
 	}
 	p.mu.Unlock()
-	b := &block[K, V]{slots: make([]slot[K, V], n)}
+	b := newBlock[K, V](n, p.beside)
 	b.refs.Store(1)
 	settle(b.slots)
 	return b
@@ -112,26 +174,56 @@ func settle[K comparable, V any](slots []slot[K, V]) {
 func (p *pool[K, V]) leave(b *block[K, V]) {
 	p.mu.Lock()
 	p.live -= len(b.slots)
+	unwanted := p.trim(nil)
+	p.mu.Unlock()
+	for _, u := range unwanted {
+		u.free()
+	}
+	p.release(b)
+}
+
+// trim takes blocks beyond mayHold out and adds them to unwanted, the largest first. The lock is held.
+func (p *pool[K, V]) trim(unwanted []*block[K, V]) []*block[K, V] {
 	for class := len(p.free) - 1; class >= 0 && p.held > p.mayHold(); {
 		l := len(p.free[class])
 		if l == 0 {
 			class--
 			continue
 		}
+		unwanted = append(unwanted, p.free[class][l-1])
 		p.free[class][l-1] = nil
 		p.free[class] = p.free[class][:l-1]
 		p.held -= 1 << class
 	}
+	return unwanted
+}
+
+// outgrow is leave for a block that has become too small. Its like is wanted less than blocks of the size that tables have now, so few are kept.
+func (p *pool[K, V]) outgrow(b *block[K, V]) {
+	p.mu.Lock()
+	n := len(b.slots)
+	p.live -= n
+	full := p.held+n > p.live/outgrownShare+littleSlots
 	p.mu.Unlock()
+	if full && b.refs.CompareAndSwap(1, 0) {
+		b.free()
+		return
+	}
 	p.release(b)
 }
+
+// Blocks for reuse: those that tables have outgrown are at most one part of live in outgrownShare, and in any case a few slots are kept.
+const (
+	outgrownShare = 16
+	littleSlots   = 1 << 12
+)
 
 // mayHold returns how many slots may be kept for reuse: half of what is in use and a little. So memory is bounded by the live tables.
 func (p *pool[K, V]) mayHold() int {
 	if p.share > 0 {
 		return p.live / p.share
 	}
-	return p.live/2 + 1<<12
+	return p.live/2 + littleSlots
 }
 
 // slots returns the number of slots in tables and in blocks for reuse.
@@ -154,6 +246,7 @@ func (p *pool[K, V]) release(b *block[K, V]) {
 	}
 	p.mu.Unlock()
 	if !keep {
+		b.free()
 		return
 	}
 	clear(b.slots)
@@ -204,5 +297,33 @@ func (p *pool[K, V]) giveParts(ps []part[K, V]) {
 	defer p.mu.Unlock()
 	if len(p.parts) < 2 {
 		p.parts = append(p.parts, ps[:0])
+	}
+}
+
+// What is kept of the memory that sections of Deep states are encoded to.
+const (
+	maxEncoded     = 256
+	maxEncodedSize = 64 << 10
+)
+
+// takeEncoded returns an empty section.
+func (p *pool[K, V]) takeEncoded() *encoded {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := len(p.encoded); l > 0 {
+		e := p.encoded[l-1]
+		p.encoded = p.encoded[:l-1]
+		return e
+	}
+	return &encoded{}
+}
+
+// giveEncoded takes one back.
+func (p *pool[K, V]) giveEncoded(e *encoded) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.encoded) < maxEncoded && cap(e.data) <= maxEncodedSize {
+		e.data, e.entries = e.data[:0], e.entries[:0]
+		p.encoded = append(p.encoded, e)
 	}
 }

@@ -20,6 +20,8 @@ type Frozen interface {
 	Pending() bool
 	// Step encodes one table and reports whether more are left. Only the owner may call it.
 	Step() bool
+	// Schema says how keys and values are encoded.
+	Schema() snapshot.Schema
 	// Entries returns the number of puts and deletes written so far.
 	Entries() int
 	// Release gives the memory back, after WriteTo or instead of it. While Pending, only the owner may call it.
@@ -189,7 +191,7 @@ func (f *frozen[K, V]) Step() bool {
 func (s *Space[K, V]) encode(pt *part[K, V]) {
 	f := pt.owner
 	sc := s.pool.takeScratch()
-	pt.bytes = &encoded{}
+	pt.bytes = s.pool.takeEncoded()
 	// encoded takes everything: it has no error to return.
 	_ = f.entriesOf(pt, sc, pt.bytes)
 	s.pool.giveScratch(sc)
@@ -200,6 +202,9 @@ func (s *Space[K, V]) encode(pt *part[K, V]) {
 		s.unsealed = nil
 	}
 }
+
+// Schema implements Frozen.
+func (f *frozen[K, V]) Schema() snapshot.Schema { return f.space.Schema() }
 
 // Entries implements Frozen.
 func (f *frozen[K, V]) Entries() int { return int(f.entries.Load()) }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/shape"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
@@ -26,6 +28,59 @@ type restorer[K comparable, V any] struct {
 	v V
 	// puts counts the entries restored.
 	puts int
+	// convert makes values of today's shape from those in the files; nil when they are of that shape. converted is memory for one.
+	convert   shape.Converter
+	converted []byte
+}
+
+// From says how the files encode keys and values; it comes before anything is read. Where values differ, they are converted, and the next
+// checkpoint holds all of them anew: a chain of files has values of one shape. It fails when they cannot be converted.
+func (r *restorer[K, V]) From(old snapshot.Schema) error {
+	s := r.space
+	if old.Key != s.schema.Key && old.Key != shape.Opaque && s.schema.Key != shape.Opaque {
+		return r.fail(s.lo, fmt.Errorf("keys were %s and are %s", old.Key, s.schema.Key))
+	}
+	if old.Value == s.schema.Value || old.Value == shape.Opaque {
+		return nil
+	}
+	from, err1 := shape.Parse(old.Value)
+	to, err2 := shape.Parse(s.schema.Value)
+	err := errors.Join(err1, err2)
+	if err == nil {
+		own := map[string]shape.Own{}
+		for _, t := range codec.SelfTypes[V]() {
+			own[t.Name] = shape.Own{Skip: t.Skip, Zero: t.Zero}
+		}
+		r.convert, err = shape.Convert(from, to, own)
+	}
+	if err != nil {
+		return r.fail(s.lo, fmt.Errorf("values of another type: %w", err))
+	}
+	for g := range s.chains {
+		s.chains[g].full = false
+	}
+	return nil
+}
+
+// value decodes a value into r.v.
+func (r *restorer[K, V]) value(b []byte) error {
+	var zero V
+	r.v = zero
+	if r.convert != nil {
+		out, rest, err := r.convert(r.converted[:0], b)
+		if err == nil && len(rest) > 0 {
+			err = fmt.Errorf("%d bytes left over", len(rest))
+		}
+		if err != nil {
+			return fmt.Errorf("convert: %w", err)
+		}
+		r.converted, b = out, out
+	}
+	rest, err := r.space.cfg.Value.Decode(b, &r.v)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes left over", len(rest))
+	}
+	return err
 }
 
 // relieveEvery is the number of restored entries after which memory is looked at.
@@ -76,7 +131,7 @@ func (r *restorer[K, V]) Reset(group int) error {
 	for i := len(s.panes) - 1; i >= 0; i-- {
 		r.vacate(i, g)
 	}
-	s.chains[g] = chain{full: true, files: 1}
+	s.chains[g] = chain{full: r.convert == nil, files: 1}
 	r.group = -1
 	return nil
 }
@@ -115,13 +170,7 @@ func (r *restorer[K, V]) Put(group int, span int64, key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	var zero V
-	r.v = zero
-	rest, err := s.cfg.Value.Decode(value, &r.v)
-	if err == nil && len(rest) > 0 {
-		err = fmt.Errorf("%d bytes left over", len(rest))
-	}
-	if err != nil {
+	if err := r.value(value); err != nil {
 		return r.fail(group, fmt.Errorf("decode value of %d bytes: %w", len(value), err))
 	}
 	r.follow(g, group, span, key)

@@ -1,9 +1,12 @@
 package keyed
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/shape"
+	"github.com/millrace-stream/millrace/internal/snapshot"
 )
 
 const codecFlat = codec.Flat
@@ -51,13 +54,16 @@ type Space[K comparable, V any] struct {
 	gone     []int64
 	filters  filters
 	disk     *disk[K, V] // nil when everything is kept in memory
+	schema   snapshot.Schema
 }
 
 // New returns an empty Space.
 func New[K comparable, V any](cfg Config[K, V]) *Space[K, V] {
 	s := &Space[K, V]{cfg: cfg, lo: cfg.Lo}
+	s.pool.beside = !hasPointers(reflect.TypeFor[slot[K, V]]())
 	s.setEpoch(1)
 	s.chains = make([]chain, cfg.Hi-cfg.Lo)
+	s.schema = schemaOf(&s.cfg)
 	if cfg.Filtered {
 		s.filters = newFilters(cfg.Groups, cfg.Lo, cfg.Hi)
 	}
@@ -187,4 +193,26 @@ func (s *Space[K, V]) Len() int {
 		n += p.count
 	}
 	return n
+}
+
+// ShapeOf returns the description of what a codec writes, or shape.Opaque.
+func ShapeOf[V any](c codec.Codec[V]) string {
+	if s, ok := c.(interface{ Shape() string }); ok {
+		return s.Shape()
+	}
+	return shape.Opaque
+}
+
+// Schema says how keys and values are encoded.
+func (s *Space[K, V]) Schema() snapshot.Schema { return s.schema }
+
+func schemaOf[K comparable, V any](cfg *Config[K, V]) snapshot.Schema {
+	if cfg.Key.Shape == "" {
+		return snapshot.Schema{Key: shape.Opaque, Value: ShapeOf(cfg.Value)}
+	}
+	out := snapshot.Schema{Key: cfg.Key.Shape, Value: ShapeOf(cfg.Value)}
+	if cfg.Key.By != cfg.Key.Shape {
+		out.By = cfg.Key.By
+	}
+	return out
 }

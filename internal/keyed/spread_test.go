@@ -11,8 +11,20 @@ import (
 )
 
 // TestLargePanesComeOutInOrder: panes beyond the caches are sorted another way. Keys that are dense, spread, negative, or far from
-// all others come out once each, in order, with their values, one pane after the other from the same working memory.
+// all others come out once each, in order, with their values, one pane after the other from the same working memory. So do those of which only a part
+// may be copied at a time.
 func TestLargePanesComeOutInOrder(t *testing.T) {
+	t.Run("at once", largePanesComeOutInOrder)
+	t.Run("in parts", func(t *testing.T) {
+		before := spreadLeast
+		spreadLeast = 1
+		defer func() { spreadLeast = before }()
+		largePanesComeOutInOrder(t)
+	})
+}
+
+func largePanesComeOutInOrder(t *testing.T) {
+	t.Helper()
 	key, err := codec.KeyFor[int64]()
 	if err != nil {
 		t.Fatal(err)

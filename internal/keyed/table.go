@@ -99,7 +99,7 @@ func (s *Space[K, V]) grow(t *table[K, V]) {
 		}
 		b.slots[i] = *from
 	}
-	s.pool.leave(t.blk)
+	s.pool.outgrow(t.blk)
 	t.blk, t.slots, t.want = b, b.slots, len(b.slots)
 }
 

@@ -179,6 +179,7 @@ func (t *Timers[K]) Restore() snapshot.Visitor {
 // name. The hash has its upper half, and so the key group, from the user's key alone.
 func timerKeys[K comparable](key *codec.Key[K]) *codec.Key[timerKey[K]] {
 	return &codec.Key[timerKey[K]]{
+		Shape: "struct{key " + key.Shape + ";name rest}", By: key.By,
 		Append: func(dst []byte, k *timerKey[K]) []byte { return append(key.Append(dst, &k.key), k.name...) },
 		Decode: func(src []byte, k *timerKey[K]) ([]byte, error) {
 			name, err := key.Decode(src, &k.key)
@@ -213,6 +214,9 @@ func withName(hash uint64, name string) uint64 {
 
 // timerCodec stores the time of a timer.
 type timerCodec struct{}
+
+// Shape describes it as codec.Describe would.
+func (timerCodec) Shape() string { return "int64be" }
 
 // Append implements codec.Codec.
 func (timerCodec) Append(dst []byte, v *timerAt) []byte {

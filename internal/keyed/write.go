@@ -36,6 +36,10 @@ func (f *frozen[K, V]) WriteTo(w snapshot.SectionWriter) error {
 			pt.blk, pt.slots, pt.table = nil, nil, nil
 			f.space.pool.release(b)
 		}
+		if pt.bytes != nil {
+			f.space.pool.giveEncoded(pt.bytes)
+			pt.bytes = nil
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-stream/millrace/internal/keyed"
 	"github.com/millrace-stream/millrace/internal/snapshot"
 
 	"pgregory.net/rapid"
@@ -17,6 +18,7 @@ import (
 var cases = flag.Int("model.cases", defaultCases, "number of random cases of each of the tests against the model")
 
 func TestMain(m *testing.M) {
+	keyed.PutBesideHeap() // who looks at a table that has gone ends the process
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })

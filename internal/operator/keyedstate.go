@@ -106,6 +106,9 @@ type int32Codec struct{}
 
 var codecInt32 codec.Codec[int32] = int32Codec{}
 
+// Shape describes it as codec.Describe would.
+func (int32Codec) Shape() string { return "uvarint" }
+
 func (int32Codec) Append(dst []byte, v *int32) []byte {
 	return binary.AppendUvarint(dst, uint64(uint32(*v)))
 }
@@ -121,6 +124,9 @@ func (int32Codec) Decode(src []byte, v *int32) ([]byte, error) {
 
 // fixed64 encodes numbers of 64 bits as they are, in 8 bytes.
 type fixed64[V ~int64 | ~uint64] struct{}
+
+// Shape describes it as codec.Describe would.
+func (fixed64[V]) Shape() string { return codec.Describe[V]() }
 
 func (fixed64[V]) Append(dst []byte, v *V) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(*v))

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millrace-stream/millrace/internal/shape"
 )
 
 // Manifest is a checkpoint: what a job was at the end of an epoch. What is not in here, directly or by the name of a file, is lost.
@@ -52,6 +55,8 @@ type OperatorState struct {
 	Kind string `json:"kind"`
 	// Types gives for each named state the description of its types.
 	Types map[string]string `json:"types,omitempty"`
+	// Schemas says for each named state how its keys and values are encoded. Version 1 has none.
+	Schemas map[string]Schema `json:"schemas,omitempty"`
 	// Subtasks is what each subtask wrote about itself, opaque here.
 	Subtasks [][]byte `json:"subtasks,omitempty"`
 	// Committables are what sinks have prepared and must commit, opaque here.
@@ -60,8 +65,19 @@ type OperatorState struct {
 	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
+// Schema says how the entries of a state are encoded, so that a program that knows nothing of the job can read them.
+type Schema struct {
+	// Key and Value describe the encodings, as codec.Describe does.
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	// By describes the part at the beginning of the key whose hash chooses the key group; empty for all of it.
+	By string `json:"by,omitempty"`
+}
+
 const (
-	manifestFirst = "millrace-manifest 1\n"
+	manifestFirst = "millrace-manifest 2\n"
+	// manifestOne began manifests without schemas.
+	manifestOne = "millrace-manifest 1\n"
 	// maxManifest bounds what is read into memory for a manifest.
 	maxManifest = 1 << 30
 )
@@ -84,7 +100,11 @@ func (m *Manifest) Encode() ([]byte, error) {
 // DecodeManifest reads what Encode wrote; any other bytes are an error for which errors.Is(err, ErrDamaged) holds, except those
 // of another format version. The name is for messages.
 func DecodeManifest(name string, b []byte) (*Manifest, error) {
-	body, err := unframe(name, manifestFirst, b)
+	first := manifestFirst
+	if bytes.HasPrefix(b, []byte(manifestOne)) {
+		first = manifestOne
+	}
+	body, err := unframe(name, first, b)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +112,10 @@ func DecodeManifest(name string, b []byte) (*Manifest, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields() // a field that is not understood may be state that would be lost
 	if err := d.Decode(m); err != nil {
-		return nil, damage(name, d.InputOffset()+int64(len(manifestFirst)), "%v", err)
+		return nil, damage(name, d.InputOffset()+int64(len(first)), "%v", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, damage(name, d.InputOffset()+int64(len(manifestFirst)), "more than one JSON value")
+		return nil, damage(name, d.InputOffset()+int64(len(first)), "more than one JSON value")
 	}
 	err = m.expand()
 	if err == nil {
@@ -190,6 +210,11 @@ func (m *Manifest) checkStrings() error {
 				err = ok(k, v)
 			}
 		}
+		for k, v := range o.Schemas {
+			if err == nil {
+				err = ok(k, v.Key, v.Value, v.By)
+			}
+		}
 		for k := range o.Counters {
 			if err == nil {
 				err = ok(k)
@@ -207,4 +232,20 @@ func (m *Manifest) Operator(id string) *OperatorState {
 		}
 	}
 	return nil
+}
+
+// Schema returns the schema of a state; for version 1, what follows from the types of the operator.
+func (o *OperatorState) Schema(state string) Schema {
+	if s, ok := o.Schemas[state]; ok {
+		return s
+	}
+	if s, ok := shape.Version1(o.Kind, o.Types)[state]; ok {
+		return Schema{Key: s.Key, By: s.By, Value: s.Value}
+	}
+	return Schema{Key: shape.Opaque, Value: shape.Opaque}
+}
+
+// Has reports whether there is anything of a state.
+func (m *Manifest) Has(operator, state string) bool {
+	return slices.ContainsFunc(m.Chains, func(c Chain) bool { return c.Operator == operator && c.State == state })
 }

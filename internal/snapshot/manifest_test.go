@@ -31,7 +31,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(got, m) {
 		t.Errorf("\n got %+v\nwant %+v", got, m)
 	}
-	if text := string(b); !strings.HasPrefix(text, "millrace-manifest 1\n{\n") || !strings.Contains(text, `"groups": "0-2 127"`) {
+	if text := string(b); !strings.HasPrefix(text, "millrace-manifest 2\n{\n") || !strings.Contains(text, `"groups": "0-2 127"`) {
 		t.Errorf("not for people:\n%s", text)
 	}
 }

@@ -3,8 +3,11 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+
+	"github.com/millrace-stream/millrace/internal/fsx"
 )
 
 func sorted(names []string) []string {
@@ -16,6 +19,11 @@ func sorted(names []string) []string {
 // the oldest first. A state that the checkpoint does not know gives no calls. Damage that is found on the way is remembered, so that
 // Newest passes over the checkpoints that need the file; what the visitor has taken by then must be thrown away.
 func (s *Store) Read(m *Manifest, operator, state string, lo, hi int, v Visitor) error {
+	return readChains(s.fs, s.dir, m, operator, state, lo, hi, v, s.markBad)
+}
+
+// readChains is Read for any directory. Bad is told of damaged files.
+func readChains(fs fsx.FS, dir string, m *Manifest, operator, state string, lo, hi int, v Visitor, bad func(name string, err error)) error {
 	if lo < 0 || hi < lo || hi > m.Groups {
 		return fmt.Errorf("snapshot: read %s/%s: groups [%d, %d) of %d", operator, state, lo, hi, m.Groups)
 	}
@@ -23,7 +31,7 @@ func (s *Store) Read(m *Manifest, operator, state string, lo, hi int, v Visitor)
 		if c.Operator != operator || c.State != state {
 			continue
 		}
-		rd := &chainReader{store: s, m: m, operator: operator, state: state, v: v, open: map[int]*cursor{}}
+		rd := &chainReader{fs: fs, dir: dir, bad: bad, m: m, operator: operator, state: state, v: v, open: map[int]*cursor{}}
 		var err error
 		for _, run := range c.Runs {
 			if lo < run.Hi && run.Lo < hi && err == nil {
@@ -39,7 +47,9 @@ func (s *Store) Read(m *Manifest, operator, state string, lo, hi int, v Visitor)
 
 // chainReader keeps the files of the current run open, each with what it still has to say.
 type chainReader struct {
-	store           *Store
+	fs              fsx.FS
+	dir             string
+	bad             func(name string, err error)
 	m               *Manifest
 	operator, state string
 	v               Visitor
@@ -59,7 +69,7 @@ func (c *chainReader) run(run Run, lo, hi int) error {
 		for _, f := range run.Files {
 			if err := c.group(f, g); err != nil {
 				if isDamaged(err) {
-					c.store.markBad(c.m.Files[f].Name, err)
+					c.bad(c.m.Files[f].Name, err)
 				}
 				return err
 			}
@@ -72,7 +82,7 @@ func (c *chainReader) run(run Run, lo, hi int) error {
 func (c *chainReader) group(f, g int) error {
 	cur := c.open[f]
 	if cur == nil {
-		r, err := openNamed(c.store.fs, c.store.dir, c.m.Files[f])
+		r, err := openNamed(c.fs, c.dir, c.m.Files[f])
 		if err != nil {
 			return err
 		}
@@ -97,12 +107,13 @@ func (c *chainReader) group(f, g int) error {
 	return nil
 }
 
-// closeExcept closes the files that are not in keep: a long history does not take a descriptor for every file.
+// closeExcept closes the files that are not in keep: a long history does not take a descriptor for every file. It does so in their order, so
+// that the same restore asks the same of the disk.
 func (c *chainReader) closeExcept(keep []int) error {
 	var err error
-	for f, cur := range c.open {
+	for _, f := range slices.Sorted(maps.Keys(c.open)) {
 		if !slices.Contains(keep, f) {
-			err = errors.Join(err, cur.r.close())
+			err = errors.Join(err, c.open[f].r.close())
 			delete(c.open, f)
 		}
 	}

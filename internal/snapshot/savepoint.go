@@ -159,6 +159,20 @@ func ReadSavepoint(from fsx.FS, dir string) (*Manifest, error) {
 }
 
 func readSavepoint(from fsx.FS, dir string) (*Manifest, error) {
+	m, err := savepointManifest(from, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range m.Files {
+		if err := Verify(from, dir, f); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// savepointManifest reads the manifest of a savepoint, and nothing else.
+func savepointManifest(from fsx.FS, dir string) (*Manifest, error) {
 	var m *Manifest
 	var errs []error
 	for _, name := range []string{savepointName, savepointName + copyExt} {
@@ -177,11 +191,6 @@ func readSavepoint(from fsx.FS, dir string) (*Manifest, error) {
 			return nil, fmt.Errorf("there is none, or it was not completed: %w", errs[0])
 		}
 		return nil, errors.Join(errs...)
-	}
-	for _, f := range m.Files {
-		if err := Verify(from, dir, f); err != nil {
-			return nil, err
-		}
 	}
 	return m, nil
 }

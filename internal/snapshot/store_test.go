@@ -86,7 +86,7 @@ func TestNewerVersionIsRefused(t *testing.T) {
 	all := files(t, fs, j.store.Dir())
 	path := filepath.Join(j.store.Dir(), manifestName(2))
 	raw := all[path]
-	newer := []byte("millrace-manifest 2\n" + string(raw[len(manifestFirst):len(raw)-checksumLen]))
+	newer := []byte("millrace-manifest 3\n" + string(raw[len(manifestFirst):len(raw)-checksumLen]))
 	all[path] = append(newer, checksumLine(newer)...)
 	if _, _, err := openJob(build(t, all), 1, nil); err == nil || isDamaged(err) || !strings.Contains(err.Error(), "newer one") {
 		t.Errorf("going back behind what a newer release wrote: %v", err)

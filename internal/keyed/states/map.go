@@ -17,6 +17,7 @@ type entryKey[K, E comparable] struct {
 // that of the entry. The hash has its upper half, and so the key group, from the user's key alone.
 func entryKeys[K, E comparable](key *codec.Key[K], entry *codec.Key[E]) *codec.Key[entryKey[K, E]] {
 	k := &codec.Key[entryKey[K, E]]{
+		Shape: "struct{key " + key.Shape + ";entry " + entry.Shape + "}", By: key.By,
 		Append: func(dst []byte, k *entryKey[K, E]) []byte { return entry.Append(key.Append(dst, &k.key), &k.entry) },
 		Decode: func(src []byte, k *entryKey[K, E]) ([]byte, error) {
 			rest, err := key.Decode(src, &k.key)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-stream/millrace/codec"
+	"github.com/millrace-stream/millrace/internal/keyed"
 )
 
 // TTL says when an entry of a state expires: For ns after it was last written. The zero TTL is never.
@@ -64,6 +65,11 @@ type stamped[V any] struct {
 
 // stampedCodec stores a value behind its stamp.
 type stampedCodec[V any] struct{ value codec.Codec[V] }
+
+// Shape describes it as codec.Describe would.
+func (c stampedCodec[V]) Shape() string {
+	return "struct{at int64;value " + keyed.ShapeOf(c.value) + "}"
+}
 
 // Append implements codec.Codec.
 func (c stampedCodec[V]) Append(dst []byte, v *stamped[V]) []byte {
