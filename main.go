@@ -24,8 +24,8 @@ import (
 )
 
 // Main makes a program of a job and does not return. Its commands are run (the default), graph, validate, inspect, which shows what
-// is in a checkpoint or savepoint, plan, which says what a start would do with it, audit, which compares its ledger with what sinks have committed, and dlq for dead letters; run and
-// dlq replay take flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
+// is in a checkpoint or savepoint, plan, which says what a start would do with it, audit, and dlq, which lists dead letters or handles them again; run
+// and dlq replay take flags that override cfg. On a terminal it shows one line of progress and a summary, otherwise it writes log lines.
 //
 // SIGINT and SIGTERM stop the job with a last checkpoint; a second signal ends the process at once. The exit status is 0 when
 // the job has finished or was stopped, and 1 after an error, which is printed.
