@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/millrace-stream/millrace/internal/console"
 	"github.com/millrace-stream/millrace/internal/engine"
 )
@@ -39,4 +41,20 @@ func printAudit(w io.Writer, epoch uint64, sinks []SinkAudit) error {
 		err = fmt.Errorf("%d of %d sinks have committed other than the ledger says", wrong, len(sinks))
 	}
 	return err
+}
+
+// auditCommand makes the command audit.
+func auditCommand(job *Job, cfg *Config) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "audit", Short: "compare the ledger of the newest checkpoint with what the sinks have committed", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			epoch, sinks, err := Audit(cmd.Context(), job, *cfg)
+			if err != nil {
+				return err
+			}
+			return printAudit(cmd.OutOrStdout(), epoch, sinks)
+		},
+	}
+	cmd.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
+	return cmd
 }

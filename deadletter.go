@@ -85,7 +85,7 @@ func (j *Job) checkReplay(letters []DeadLetter) error {
 	for i := range letters {
 		l := &letters[i]
 		at := slices.IndexFunc(j.g.Nodes, func(n *graph.Node) bool { return n.ID == l.Operator })
-		wrong := ""
+		var wrong string
 		switch {
 		case l.Job != j.Name():
 			wrong = fmt.Sprintf("is of job %q", l.Job)

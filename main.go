@@ -132,18 +132,7 @@ func command(job *Job, cfg Config) *cobra.Command {
 	validate := &cobra.Command{Use: "validate", Short: "check the job without running it", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		return errors.Join(job.Validate(), cfg.Validate())
 	}}
-	audit := &cobra.Command{
-		Use: "audit", Short: "compare the ledger of the newest checkpoint with what the sinks have committed", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			epoch, sinks, err := Audit(cmd.Context(), job, cfg)
-			if err != nil {
-				return err
-			}
-			return printAudit(cmd.OutOrStdout(), epoch, sinks)
-		},
-	}
-	audit.Flags().StringVar(&cfg.Checkpoint.Dir, "checkpoint-dir", cfg.Checkpoint.Dir, "directory for checkpoints")
-	root.AddCommand(runCmd, graph, validate, audit, dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()),
+	root.AddCommand(runCmd, graph, validate, auditCommand(job, &cfg), dlq, planCommand(job, &cfg), commands.Inspect(fsx.OS{}, cfg.Checkpoint.Dir, job.Name()),
 		commands.Rekey(fsx.OS{}, clock.System{}))
 	return root
 }

@@ -46,7 +46,7 @@ func TestRetries(t *testing.T) {
 		policy   millrace.ErrorPolicy
 		want     []int64
 		status   [3]int64 // retries, skipped, dead-lettered
-		waited   time.Duration
+		waited   int      // in ms
 		err      string
 	}{
 		{"it succeeds", 4, quick(millrace.FailJob, 4), []int64{1, -1, 2, -2, 3, -3, 4, -4}, [3]int64{4, 0, 0}, 100 + 200 + 250 + 250, ""},
@@ -54,7 +54,9 @@ func TestRetries(t *testing.T) {
 		{"it is a dead letter", 9, quick(millrace.DeadLetterRecord, 1), []int64{1, -1, 2, -2, 4, -4}, [3]int64{1, 0, 1}, 100, ""},
 		{"without retries", 1, quick(millrace.SkipRecord, 0), []int64{1, -1, 2, -2, 4, -4}, [3]int64{0, 1, 0}, 0, ""},
 		{
-			"the job fails", 9, quick(millrace.FailJob, 3), nil, [3]int64{3, 0, 0}, 100 + 200 + 250,
+			"the job fails", 9, quick(millrace.FailJob, 3), nil,
+			[3]int64{3, 0, 0},
+			100 + 200 + 250,
 			`millrace: job tries: operator "flatmap-1" (subtask 0, made at LINE): record with event time 1970-01-01T00:00:00Z: not now ` +
 				`(while handling records from slice-000000[0] to slice-000000[3])`,
 		},
@@ -84,7 +86,7 @@ func TestRetries(t *testing.T) {
 			if got := out.Records(); !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
-			if least := c.waited * time.Millisecond; status.Elapsed < least {
+			if least := time.Duration(c.waited) * time.Millisecond; status.Elapsed < least {
 				t.Errorf("it took %v, with waits of %v", status.Elapsed, least)
 			}
 			if got := dead.Records(); int64(len(got)) != c.status[2] || len(got) > 0 && (got[0].Attempts != 2 || string(got[0].Raw) != "3") {

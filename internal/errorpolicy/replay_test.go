@@ -189,7 +189,10 @@ func TestMistakesInReplays(t *testing.T) {
 	path := writePairs(t)
 	job := replaying(file.CSV[pair](path), nil, true, memory.NewSink[string](), memory.NewSink[millrace.DeadLetter]())
 	err := millrace.Run(context.Background(), job, millrace.Config{Replay: []millrace.DeadLetter{
-		{Job: "other", Operator: "in"}, {Job: "replaying", Operator: "none"}, {Job: "replaying", Operator: "sums"}, {Job: "replaying", Operator: "sum", Encoding: "text"},
+		{Job: "other", Operator: "in"},
+		{Job: "replaying", Operator: "none"},
+		{Job: "replaying", Operator: "sums"},
+		{Job: "replaying", Operator: "sum", Encoding: "text"},
 		{Job: "replaying", Operator: "sum", Encoding: "raw"},
 	}})
 	want := `millrace: replay by job "replaying": dead letter 1 is of job "other"

@@ -303,7 +303,7 @@ func (x *processOp[K, T, O]) run(from, to int) (at int, err error) {
 	for x.at = from; x.at < to && !p.emit.Full() && !p.sides.full(); x.at++ {
 		x.mark = p.emit.Mark()
 		p.sides.begin()
-		p.Registry.Begin()
+		p.Begin()
 		x.call(x.in, x.at)
 		if err := x.OnRecord(p, &x.in.Records[x.at]); err != nil {
 			return x.at, err
@@ -327,7 +327,7 @@ func (p *Proc[K, O]) hold(on bool) {
 	p.emit.Hold(on)
 	p.sides.hold(on)
 	if !on {
-		p.Registry.End()
+		p.End()
 	}
 }
 
@@ -337,7 +337,7 @@ func (x *processOp[K, T, O]) undo() {
 	p.emit.Cut(x.mark)
 	p.sides.cut()
 	p.pending = p.pending[:0]
-	p.Registry.Undo()
+	p.Undo()
 }
 
 func (x *processOp[K, T, O]) settle() error {

@@ -88,7 +88,7 @@ func (x *processOp[K, T, O]) Replay(l *DeadLetter) (bool, error) {
 	if x.KeyCodec.Canon != nil {
 		x.KeyCodec.Canon(&k)
 	}
-	c := x.Proc.c
+	c := x.c
 	if g := keyed.Group(x.KeyCodec.Hash(&k), c.Groups); g < c.Lo || g >= c.Hi {
 		return false, nil
 	}
@@ -113,7 +113,7 @@ func (s *sourceOp[T]) Replay(l *DeadLetter) (bool, error) {
 	x := &failure{attempts: 1, origin: &o, at: s.letterTime()}
 	if b == nil {
 		x.err, x.raw = errors.New(l.Error), l.Raw
-	} else if _, x.err, _ = s.tryStamp(b); x.err != nil {
+	} else if _, _, x.err = s.tryStamp(b); x.err != nil {
 		x.record = &b.Records[0]
 	}
 	if x.err != nil {
@@ -142,11 +142,11 @@ func (s *sourceOp[T]) readLetter(l *DeadLetter) (*element.Of[T], error) {
 		return nil, fmt.Errorf("dead letters of source %q cannot be read again: it has no DecodeRecord", l.Operator)
 	}
 	r, err := d.DecodeRecord(s.c, l.Split, l.Raw)
-	if err != nil {
-		l.Error = err.Error()
-		return nil, nil
-	}
 	b := &element.Of[T]{}
-	b.Add(&r, 0)
+	if err == nil {
+		b.Add(&r, 0)
+	} else { // it is a dead letter again
+		l.Error, b = err.Error(), nil
+	}
 	return b, nil
 }

@@ -46,7 +46,7 @@ func (s *sourceOp[T]) originAt(sp *split[T], record int64, place string) element
 func (s *sourceOp[T]) stampGuarded(sp *split[T], b *element.Of[T]) error {
 	var left []int32 // the places of those that are left, once one is not
 	for {
-		bad, cause, panicked := s.tryStamp(b)
+		bad, panicked, cause := s.tryStamp(b)
 		if cause == nil {
 			break
 		}
@@ -82,11 +82,11 @@ func (s *sourceOp[T]) stampGuarded(sp *split[T], b *element.Of[T]) error {
 }
 
 // tryStamp is stamp where the function for event times may panic: then the record is not known.
-func (s *sourceOp[T]) tryStamp(b *element.Of[T]) (bad int, cause error, panicked bool) {
+func (s *sourceOp[T]) tryStamp(b *element.Of[T]) (bad int, panicked bool, cause error) {
 	if p := try(func() { bad, cause = s.stamp(b) }); p != nil {
-		return 0, p, true
+		return 0, true, p
 	}
-	return bad, cause, false
+	return bad, false, cause
 }
 
 // firstBad returns the first record for which the function for event times panics.

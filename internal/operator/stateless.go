@@ -278,7 +278,7 @@ func (f *filterMapOp[T, U]) Process(b element.Batch) error {
 	if cap(f.from) < n {
 		f.from = make([]int32, max(n, BatchSize))
 	}
-	kept, left := 0, 0 // left are the records that failed
+	var kept, left int // left are the records that failed
 	if f.fail.on() {
 		var err error
 		if kept, left, err = f.guarded(in, out); err != nil {
