@@ -69,9 +69,6 @@ func (l *life) operate(op fsx.Op) error {
 		return l.broken(op)
 	}
 	l.changes++
-	if n := manifestEpoch(op.Path); op.Kind == fsx.OpRename && n > 0 {
-		l.world.publishing = n
-	}
 	if p.killChange == l.changes {
 		return l.killAt(op)
 	}
@@ -96,12 +93,9 @@ func part(n int, op fsx.Op, err error) error {
 
 // broken fails an operation whose turn it is.
 func (l *life) broken(op fsx.Op) error {
-	for i := range l.plan.broken {
-		b := &l.plan.broken[i]
-		if b.kind != op.Kind || b.left == 0 {
-			continue
-		}
-		if b.left--; b.left == 0 {
+	l.calls[op.Kind]++
+	for _, b := range l.plan.broken {
+		if b.kind == op.Kind && b.nth == l.calls[op.Kind] {
 			l.injected++
 			l.world.count("disk: " + string(op.Kind) + " fails (EIO)")
 			err := fmt.Errorf("%w: %w", ErrInjected, syscall.EIO)

@@ -51,10 +51,10 @@ type plan struct {
 	frozen                          time.Duration
 }
 
-// breakage lets an operation of a kind fail, the left-th from now; after says that it is done all the same.
+// breakage lets an operation of a kind fail, the nth; after says that it is done all the same.
 type breakage struct {
 	kind  fsx.OpKind
-	left  int
+	nth   int
 	after bool
 }
 
@@ -82,7 +82,7 @@ func (p plan) String() string {
 	add(p.slow > 0, "slow disk (%v)", p.slowest)
 	add(p.fullTo > 0, "disk full at changes %d to %d", p.fullFrom, p.fullTo)
 	for _, k := range p.broken {
-		add(true, "%s fails at its %d. time", k.kind, k.left)
+		add(true, "%s fails at its %d. time", k.kind, k.nth)
 	}
 	add(p.unread > 0, "reads fail")
 	add(p.freezeStep > 0, "frozen for %v at step %d", p.frozen, p.freezeStep)

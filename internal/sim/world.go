@@ -72,8 +72,8 @@ type World struct {
 	passed map[string]int
 	// keep is how many checkpoints are kept.
 	keep int
-	// publishing is the epoch whose manifest got its name last, decided the one that was decided last.
-	publishing, decided uint64
+	// checks decides when what takes time is checked. It has no effect on what happens.
+	checks *Rand
 	// shaken says that what was visible may have been withdrawn since the last look: a damaged checkpoint was passed over.
 	shaken bool
 	// last is the last status of the job.
@@ -88,7 +88,7 @@ type World struct {
 // newWorld returns the world of a seed, which keeps the last lines of its history.
 func newWorld(seed uint64, keep int) *World {
 	return &World{
-		Seed: seed, Draw: newRand(seed, 1), plans: newRand(seed, 2), faults: newRand(seed, 3), reads: newRand(seed, 4),
+		Seed: seed, Draw: newRand(seed, 1), plans: newRand(seed, 2), faults: newRand(seed, 3), reads: newRand(seed, 4), checks: newRand(seed, 5),
 		mem: fsx.NewMem(), history: newHistory(keep), now: epoch0, counts: map[string]int{}, passed: map[string]int{},
 	}
 }
@@ -129,6 +129,7 @@ type life struct {
 	locks []io.Closer
 	// changes counts the changes of the disk, injected the failures that were made.
 	changes, injected int
+	calls             map[fsx.OpKind]int
 	passes            map[string]int
 	dying             bool
 	stopped           bool
@@ -193,19 +194,15 @@ func (l *life) hit(point string) error {
 // at checks what must hold at a point.
 func (w *World) at(point string) error {
 	switch point {
-	case snapshot.PointPublished:
-		w.decided = w.publishing
 	case "commit.before":
 		if w.faults.IntN(4) > 0 { // it takes time
 			return nil
 		}
-		// Whatever is shown from now on must not be lost: the epoch that it belongs to is decided, also after a power loss.
-		m, err := w.restorable(w.worst())
-		if err == nil && m != w.decided {
-			err = errors.New("that is another one")
-		}
-		if err != nil {
-			return fmt.Errorf("epoch %d is decided, its output is about to be shown, and after a power loss the newest checkpoint would be %d: %w", w.decided, m, err)
+		// Whatever is shown from now on must not be lost: what a start would go on from now, it must go on from after a power loss too.
+		now, err1 := w.restorable(w.mem.CrashClone(ones{}))
+		later, err2 := w.restorable(w.worst())
+		if err := errors.Join(err1, err2); err != nil || now != later {
+			return fmt.Errorf("output of epoch %d is about to be shown, and after a power loss the newest checkpoint would be %d: %w", now, later, cmp.Or(err, errLost))
 		}
 	case "commit.after":
 		if w.faults.IntN(4) == 0 {
@@ -317,7 +314,7 @@ func (l *life) rival() {
 
 // run lives a life. It returns how the run of the job ended, ErrKilled when the process died.
 func (w *World) run(p plan) error {
-	l := &life{world: w, plan: p, passes: map[string]int{}}
+	l := &life{world: w, plan: p, passes: map[string]int{}, calls: map[fsx.OpKind]int{}}
 	l.sched = newScheduler(newRand(w.Seed, 100+uint64(len(w.lives))), w.history, w.now)
 	l.sched.leave = p.leave
 	l.sched.onStep = l.step
@@ -390,8 +387,17 @@ func (l *life) judge(err error) error {
 	return fmt.Errorf("nothing went wrong, and the job says: %w", err)
 }
 
-// observe notes each status.
+// observe notes each status, and checks that what it says is decided would outlive a power loss.
 func (w *World) observe(s millrace.Status) {
 	w.last = s
 	w.statuses++
+	if s.Epoch == 0 || w.life == nil || w.life.sched.dead || len(w.damages) > 0 || w.checks.IntN(8) > 0 {
+		return
+	}
+	if e, err := w.restorable(w.worst()); err != nil || e < s.Epoch {
+		w.life.fail(fmt.Errorf("the job says that epoch %d is decided, and after a power loss the newest checkpoint would be %d: %w", s.Epoch, e, cmp.Or(err, errLost)))
+	}
 }
+
+// errLost is what a decided epoch would be.
+var errLost = errors.New("the epoch would be lost")
