@@ -182,7 +182,8 @@ func TestPlan(t *testing.T) {
 				"keep that under which it is stored, by a tag `state:\"B\"`; if not, give them up: Drop \"op/state.B\"; keep out: sink",
 		},
 		{
-			"which is given up", process[renamed]("op"), []string{"op/state.B"},
+			"which is given up", process[renamed]("op"),
+			[]string{"op/state.B"},
 			"keep in: source; migrate op/state: B (string) is removed; Name (string) is added (loses); keep out: sink",
 		},
 		{
@@ -190,7 +191,8 @@ func TestPlan(t *testing.T) {
 			"keep in: source; refuse op/state: " + was + `"struct{A string;B string}" now (A was int32 and is string): bring the old one back, or give it up: Drop "op/state"; keep out: sink`,
 		},
 		{
-			"which is given up", process[other]("op"), []string{"op/state"},
+			"which is given up", process[other]("op"),
+			[]string{"op/state"},
 			"keep in: source; drop op/state: given up, as asked for: " + was + `"struct{A string;B string}" now (A was int32 and is string): bring the old one back (loses); keep out: sink`,
 		},
 		{
@@ -199,7 +201,8 @@ func TestPlan(t *testing.T) {
 				"new op2: process begins with nothing: it is not in the checkpoint",
 		},
 		{
-			"which is given up", process[old]("op2"), []string{"op", "nobody"},
+			"which is given up", process[old]("op2"),
+			[]string{"op", "nobody"},
 			`keep in: source; drop op: given up, as asked for: operator "op" (process) is in the checkpoint and not in the job: its state would be lost; bring it back (loses); keep out: sink; ` +
 				"new op2: process begins with nothing: it is not in the checkpoint",
 		},
