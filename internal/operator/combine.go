@@ -137,9 +137,10 @@ func (c *Combiner[K, T, A, R]) Process(b element.Batch) error {
 	}
 	err := c.combine(in)
 	in.Free()
-	if err != nil || c.seen < combineMost {
+	if err != nil || c.seen < combineMost && c.pause <= 0 {
 		return err
 	}
+	// In a pause nothing looks at what is held before a watermark passes. It may have begun in the middle of this batch.
 	_, err = c.send()
 	return err
 }

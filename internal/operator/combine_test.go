@@ -425,6 +425,45 @@ func TestAggregationDoesNotSendMoreThanItSaves(t *testing.T) {
 	}
 }
 
+// TestAPauseInTheMiddleOfABatchLeavesNothingBehind: a watermark in a batch brings the judgement that the search is not worth it. What is aggregated in the rest of the
+// batch must go out before the next one, which is not looked at, carries the watermark that fires its window.
+func TestAPauseInTheMiddleOfABatchLeavesNothingBehind(t *testing.T) {
+	r := newRigOf(t, sums(t), 1)
+	c := r.in.(*Combiner[string, hit, agg.SumState[int64], int64])
+	pool, n := element.NewPool[hit](1024), 0
+	for range judgeAfter / 1024 { // one key that comes again, so that something is held, and many that do not
+		if err := r.in.Process(hits(pool, 1024, 5, func(i int) string {
+			if n++; i%64 == 0 {
+				return "hot"
+			}
+			return fmt.Sprint(n)
+		})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := c.pause
+	b := hits(pool, 10, 15, func(int) string { return "hot" })
+	b.Advance(1, 9)
+	if err := r.in.Process(b); err != nil {
+		t.Fatal(err)
+	}
+	if before != 0 || c.pause != firstPause {
+		t.Fatalf("the pause was %d before the batch and is %d behind it: the test shows nothing", before, c.pause)
+	}
+	folded := r.preAggregated()
+	b = hits(pool, 10, 25, func(int) string { return "hot" })
+	b.Advance(0, 19)
+	if err := r.in.Process(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.in.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if folded == 0 || r.preAggregated() != folded {
+		t.Errorf("%d records were aggregated before the pause, %d in all", folded, r.preAggregated())
+	}
+}
+
 // TestAPartialThatComesTooLateIsAnError: it cannot be, but if it were nothing may be lost in silence.
 func TestAPartialThatComesTooLateIsAnError(t *testing.T) {
 	r := newRigOf(t, sums(t), 1)
